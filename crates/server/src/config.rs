@@ -1,0 +1,577 @@
+//! Reads `forgepass.toml` and the `FORGEPASS__SECTION__KEY` variables into checked settings.
+//!
+//! This is the only reader of the environment. Everything here is parsed once at start: later code
+//! gets typed values and need not check them again.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use secrecy::SecretString;
+use serde::{Deserialize, Deserializer};
+use url::{Host, Url};
+
+mod declared;
+
+pub use declared::DeclaredProvider;
+
+/// Every key outside `[[provider]]`, as section and name: what a variable may set.
+pub const KEYS: &[(&str, &str)] = &[
+    ("server", "name"),
+    ("server", "public_url"),
+    ("server", "listen"),
+    ("server", "data_dir"),
+    ("server", "database_url"),
+    ("server", "database_url_file"),
+    ("server", "key_file"),
+    ("server", "tls_cert"),
+    ("server", "tls_key"),
+    ("server", "trusted_proxies"),
+    ("log", "format"),
+    ("log", "level"),
+];
+
+/// The variables a process was started with.
+pub type Environment = BTreeMap<String, String>;
+
+/// Reads the process's own variables; names or values that are not UTF-8 are left out.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this module owns the environment"
+)]
+pub fn environment() -> Environment {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// What is wrong with the configuration, naming the key, and what to write instead.
+#[derive(Debug, thiserror::Error)]
+#[error("{key}: {fault}")]
+pub struct ConfigError {
+    key: String,
+    fault: String,
+}
+
+impl ConfigError {
+    fn new(key: impl Into<String>, fault: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            fault: fault.into(),
+        }
+    }
+}
+
+type Result<T> = std::result::Result<T, ConfigError>;
+
+/// The server's settings, checked.
+#[derive(Debug)]
+pub struct Config {
+    /// What this installation calls itself, in key titles and guides.
+    pub name: String,
+    /// The console's address as people type it; none while it follows from `listen`.
+    public_url: Option<Url>,
+    /// Where requests are accepted; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Folder of the embedded database and the generated key file.
+    pub data_dir: PathBuf,
+    /// Where everything is stored.
+    pub database: Database,
+    /// The file that holds the keys which seal secrets.
+    pub key_file: PathBuf,
+    /// Certificate and key, where the server speaks TLS itself.
+    pub tls: Option<Tls>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// How and how much to log.
+    pub log: Log,
+    /// Providers declared in the file; the console shows them read-only.
+    pub providers: Vec<DeclaredProvider>,
+}
+
+/// Which database to open.
+#[derive(Debug)]
+pub enum Database {
+    /// The embedded one, one file.
+    Sqlite(SecretString),
+    /// A PostgreSQL server, which several servers may share.
+    Postgres(SecretString),
+}
+
+impl Database {
+    /// The address to open, such as `sqlite:///var/lib/forgepass/forgepass.db`.
+    pub fn url(&self) -> &SecretString {
+        match self {
+            Self::Sqlite(url) | Self::Postgres(url) => url,
+        }
+    }
+
+    /// Whether it is the embedded one.
+    pub fn is_embedded(&self) -> bool {
+        matches!(self, Self::Sqlite(_))
+    }
+}
+
+/// Files of the server's own TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// PEM certificate chain, the server's own first.
+    pub cert: PathBuf,
+    /// PEM private key.
+    pub key: PathBuf,
+}
+
+/// How and how much to log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// Text for people or JSON for collectors.
+    pub format: LogFormat,
+    /// A `tracing` filter such as `info` or `info,broker=debug`.
+    pub level: String,
+}
+
+/// The shape of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One readable line.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// An address range, such as `10.0.0.0/8`; a single address is its own range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    prefix: u32,
+}
+
+impl Network {
+    /// Whether `address` lies in the range. IPv4 addresses mapped into IPv6 count as IPv4.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(net), IpAddr::V4(it)) => {
+                let shift = 32 - self.prefix;
+                u32::from(net).checked_shr(shift) == u32::from(it).checked_shr(shift)
+            }
+            (IpAddr::V6(net), IpAddr::V6(it)) => {
+                let shift = 128 - self.prefix;
+                u128::from(net).checked_shr(shift) == u128::from(it).checked_shr(shift)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let fault = || format!("{text:?} is no address or range such as 10.0.0.0/8");
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix.parse().map_err(|_| fault())?)),
+            None => (text, None),
+        };
+        let address = IpAddr::from_str(address.trim())
+            .map_err(|_| fault())?
+            .to_canonical();
+        let longest = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.unwrap_or(longest);
+        if prefix > longest {
+            return Err(fault());
+        }
+        Ok(Self { address, prefix })
+    }
+}
+
+impl Config {
+    /// Reads the file and the variables.
+    ///
+    /// `path`: the file named on the command line, which must exist; without it `forgepass.toml` in
+    /// the current folder is read if there is one.
+    ///
+    /// # Errors
+    /// The first key that is unknown, malformed or contradicts another.
+    pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self> {
+        let text = match path {
+            Some(path) => read(&path.display().to_string(), path)?,
+            None if Path::new("forgepass.toml").exists() => {
+                read("forgepass.toml", Path::new("forgepass.toml"))?
+            }
+            None => String::new(),
+        };
+        Self::parse(&text, environment)
+    }
+
+    /// Reads the file's `text` and the variables.
+    ///
+    /// # Errors
+    /// The first key that is unknown, malformed or contradicts another.
+    pub fn parse(text: &str, environment: &Environment) -> Result<Self> {
+        let mut raw: Raw = toml::from_str(text).map_err(|error| file_fault(text, &error))?;
+        overlay(&mut raw, environment)?;
+        Self::checked(raw, environment)
+    }
+
+    fn checked(raw: Raw, environment: &Environment) -> Result<Self> {
+        let Raw {
+            server,
+            log,
+            provider,
+        } = raw;
+        let data_dir = data_dir(server.data_dir, environment)?;
+        let database = database(server.database_url, server.database_url_file, &data_dir)?;
+        let key_file = match server.key_file {
+            Some(path) => PathBuf::from(path),
+            None if database.is_embedded() => data_dir.join("forgepass.key"),
+            None => {
+                return Err(ConfigError::new(
+                    "server.key_file",
+                    "required with PostgreSQL, because every server of one database must hold the same keys; \
+                     make one with `forgepass-server secrets new-key-file PATH`",
+                ));
+            }
+        };
+        let config = Self {
+            name: name(server.name)?,
+            public_url: server.public_url.as_deref().map(public_url).transpose()?,
+            listen: listen(server.listen.as_deref())?,
+            data_dir,
+            database,
+            key_file,
+            tls: tls(server.tls_cert, server.tls_key)?,
+            trusted_proxies: networks(&server.trusted_proxies)?,
+            log: log.checked()?,
+            providers: provider
+                .into_iter()
+                .map(declared::RawProvider::checked)
+                .collect::<Result<_>>()?,
+        };
+        config.check_addresses()?;
+        Ok(config)
+    }
+
+    /// Links, cookies and callbacks are built from the public URL, so it must be known and safe.
+    fn check_addresses(&self) -> Result<()> {
+        let Some(url) = &self.public_url else {
+            if self.listen.ip().is_loopback() {
+                return Ok(());
+            }
+            return Err(ConfigError::new(
+                "server.public_url",
+                format!(
+                    "required when listening on {}, which others can reach; \
+                     write the address people type, such as https://forgepass.example.com",
+                    self.listen
+                ),
+            ));
+        };
+        if url.scheme() == "http" && !is_loopback(url) && self.trusted_proxies.is_empty() {
+            return Err(ConfigError::new(
+                "server.public_url",
+                "must start with https://, because passwords and tokens cross it; use tls_cert and \
+                 tls_key, or name the proxy in front in trusted_proxies",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The console's address without a trailing slash, once the port is known.
+    ///
+    /// `bound`: where the server really listens.
+    pub fn public_url(&self, bound: SocketAddr) -> Url {
+        if let Some(url) = &self.public_url {
+            return url.clone();
+        }
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let mut url = fallback_url();
+        let _ = url.set_scheme(scheme);
+        let _ = url.set_port(Some(bound.port()));
+        url
+    }
+}
+
+/// `http://localhost`, to be completed.
+#[expect(clippy::expect_used, reason = "a constant that a test parses")]
+fn fallback_url() -> Url {
+    Url::parse("http://localhost").expect("a valid address")
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// The file as written, before any value is understood.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Raw {
+    server: RawServer,
+    log: RawLog,
+    provider: Vec<declared::RawProvider>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RawServer {
+    name: Option<String>,
+    public_url: Option<String>,
+    listen: Option<String>,
+    data_dir: Option<String>,
+    database_url: Option<SecretString>,
+    database_url_file: Option<String>,
+    key_file: Option<String>,
+    tls_cert: Option<String>,
+    tls_key: Option<String>,
+    trusted_proxies: Words,
+}
+
+impl fmt::Debug for RawServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawServer").finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RawLog {
+    format: Option<String>,
+    level: Option<String>,
+}
+
+impl RawLog {
+    fn checked(self) -> Result<Log> {
+        let format = match self.format.as_deref().unwrap_or("text") {
+            "text" => LogFormat::Text,
+            "json" => LogFormat::Json,
+            other => {
+                return Err(ConfigError::new(
+                    "log.format",
+                    format!("{other:?} is neither \"text\" nor \"json\""),
+                ));
+            }
+        };
+        let level = self.level.unwrap_or_else(|| "info".to_owned());
+        tracing_subscriber::EnvFilter::try_new(&level)
+            .map_err(|error| ConfigError::new("log.level", error.to_string()))?;
+        Ok(Log { format, level })
+    }
+}
+
+/// A list in the file, or words separated by commas or spaces in a variable.
+#[derive(Debug, Default)]
+struct Words(Vec<String>);
+
+impl Words {
+    fn split(text: &str) -> Self {
+        let words = text
+            .split([',', ' '])
+            .map(str::trim)
+            .filter(|word| !word.is_empty());
+        Self(words.map(str::to_owned).collect())
+    }
+}
+
+impl<'de> Deserialize<'de> for Words {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        Vec::deserialize(deserializer).map(Self)
+    }
+}
+
+/// Lays the variables over the file.
+///
+/// A name with `__` that we do not know refuses the start: it is a misspelt setting. Other
+/// `FORGEPASS_…` names are the command line's own or were put there by Kubernetes.
+fn overlay(raw: &mut Raw, environment: &Environment) -> Result<()> {
+    for (variable, value) in environment {
+        let Some(rest) = variable.strip_prefix("FORGEPASS_") else {
+            continue;
+        };
+        if !rest.contains("__") && !rest.starts_with('_') {
+            continue;
+        }
+        let name = rest
+            .strip_prefix('_')
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        let known = name
+            .split_once("__")
+            .and_then(|(section, key)| KEYS.iter().find(|known| **known == (section, key)));
+        let Some((section, key)) = known else {
+            return Err(ConfigError::new(
+                variable,
+                format!("no such setting; known are {}", variables().join(", ")),
+            ));
+        };
+        raw.set(section, key, value);
+    }
+    Ok(())
+}
+
+fn variables() -> Vec<String> {
+    let variable = |(section, key): &(&str, &str)| format!("FORGEPASS__{section}__{key}");
+    KEYS.iter()
+        .map(|key| variable(key).to_ascii_uppercase())
+        .collect()
+}
+
+impl Raw {
+    /// Sets one of [`KEYS`]; an empty value takes the setting away.
+    fn set(&mut self, section: &str, key: &str, value: &str) {
+        let text = (!value.is_empty()).then(|| value.to_owned());
+        match (section, key) {
+            ("server", "name") => self.server.name = text,
+            ("server", "public_url") => self.server.public_url = text,
+            ("server", "listen") => self.server.listen = text,
+            ("server", "data_dir") => self.server.data_dir = text,
+            ("server", "database_url") => self.server.database_url = text.map(SecretString::from),
+            ("server", "database_url_file") => self.server.database_url_file = text,
+            ("server", "key_file") => self.server.key_file = text,
+            ("server", "tls_cert") => self.server.tls_cert = text,
+            ("server", "tls_key") => self.server.tls_key = text,
+            ("server", "trusted_proxies") => self.server.trusted_proxies = Words::split(value),
+            ("log", "format") => self.log.format = text,
+            ("log", "level") => self.log.level = text,
+            _ => {}
+        }
+    }
+}
+
+/// Names the line, but does not quote it as `toml` would: it may hold a password.
+fn file_fault(text: &str, error: &toml::de::Error) -> ConfigError {
+    let before = error
+        .span()
+        .and_then(|span| text.get(..span.start))
+        .unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    ConfigError::new(format!("forgepass.toml, line {line}"), error.message())
+}
+
+fn read(key: &str, path: &Path) -> Result<String> {
+    std::fs::read_to_string(path)
+        .map_err(|error| ConfigError::new(key, format!("cannot read {}: {error}", path.display())))
+}
+
+fn name(name: Option<String>) -> Result<String> {
+    let name = name.unwrap_or_else(|| "Forgepass".to_owned());
+    let fits = !name.trim().is_empty() && name.len() <= 60 && !name.chars().any(char::is_control);
+    if !fits {
+        return Err(ConfigError::new(
+            "server.name",
+            "must be 1 to 60 bytes of printable text",
+        ));
+    }
+    Ok(name)
+}
+
+fn public_url(text: &str) -> Result<Url> {
+    let fault = |why: &str| ConfigError::new("server.public_url", format!("{text:?} {why}"));
+    let url = Url::parse(text).map_err(|error| fault(&format!("is no address: {error}")))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return Err(fault("must start with https:// and name a host"));
+    }
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        return Err(fault("must be a host and port alone, without a path"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(fault("must not hold a user name or password"));
+    }
+    Ok(url)
+}
+
+fn listen(text: Option<&str>) -> Result<SocketAddr> {
+    let text = text.unwrap_or("127.0.0.1:7080");
+    text.parse().map_err(|_| {
+        ConfigError::new(
+            "server.listen",
+            format!("{text:?} is no address and port such as 127.0.0.1:7080 or [::]:7080"),
+        )
+    })
+}
+
+fn data_dir(data_dir: Option<String>, environment: &Environment) -> Result<PathBuf> {
+    if let Some(path) = data_dir {
+        return Ok(PathBuf::from(path));
+    }
+    // systemd's StateDirectory=, then the user's own data folder.
+    let given = |name: &str| environment.get(name).filter(|value| !value.is_empty());
+    if let Some(path) = given("STATE_DIRECTORY") {
+        return Ok(PathBuf::from(path));
+    }
+    if let Some(path) = given("XDG_DATA_HOME") {
+        return Ok(Path::new(path).join("forgepass"));
+    }
+    if let Some(path) = given("HOME") {
+        return Ok(Path::new(path).join(".local/share/forgepass"));
+    }
+    Err(ConfigError::new(
+        "server.data_dir",
+        "required where HOME is not set",
+    ))
+}
+
+fn database(url: Option<SecretString>, file: Option<String>, data_dir: &Path) -> Result<Database> {
+    use secrecy::ExposeSecret;
+    let url = match (url, file) {
+        (Some(_), Some(_)) => {
+            return Err(ConfigError::new(
+                "server.database_url_file",
+                "set either this or server.database_url, not both",
+            ));
+        }
+        (Some(url), None) => url,
+        (None, Some(file)) => {
+            let text = read("server.database_url_file", Path::new(&file))?;
+            SecretString::from(text.trim())
+        }
+        (None, None) => {
+            let path = data_dir.join("forgepass.db");
+            return Ok(Database::Sqlite(
+                format!("sqlite://{}", path.display()).into(),
+            ));
+        }
+    };
+    match url
+        .expose_secret()
+        .split_once(':')
+        .map(|(scheme, _)| scheme)
+    {
+        Some("sqlite") => Ok(Database::Sqlite(url)),
+        Some("postgres" | "postgresql") => Ok(Database::Postgres(url)),
+        _ => Err(ConfigError::new(
+            "server.database_url",
+            "must start with sqlite: or postgres:",
+        )),
+    }
+}
+
+fn tls(cert: Option<String>, key: Option<String>) -> Result<Option<Tls>> {
+    match (cert, key) {
+        (Some(cert), Some(key)) => Ok(Some(Tls {
+            cert: cert.into(),
+            key: key.into(),
+        })),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(ConfigError::new("server.tls_key", "required with tls_cert")),
+        (None, Some(_)) => Err(ConfigError::new("server.tls_cert", "required with tls_key")),
+    }
+}
+
+fn networks(words: &Words) -> Result<Vec<Network>> {
+    let parse = |word: &String| {
+        word.parse()
+            .map_err(|fault: String| ConfigError::new("server.trusted_proxies", fault))
+    };
+    words.0.iter().map(parse).collect()
+}
+
+#[cfg(test)]
+mod tests;
