@@ -1,1 +1,132 @@
-//! Placeholder.
+//! The use cases: sign in, link, refresh, hand out a credential, sign, reconcile uploads.
+//!
+//! Everything starts at a [`Broker`]. It turns a bearer token into an authority, [`AsUser`] or
+//! [`AsWorkspace`], and what may be done is a method of the authority one holds: none takes a user id.
+//! This crate sends the only outgoing requests, through one door: [`http::Door`].
+
+mod audit;
+mod authority;
+mod context;
+mod flight;
+pub mod http;
+pub mod lifetimes;
+mod providers;
+mod refused;
+mod settings;
+mod signin;
+mod users;
+mod workspaces;
+
+use std::sync::Arc;
+
+use secrets::Keyring;
+use store::Store;
+use tokio::sync::Semaphore;
+use url::Url;
+
+pub use authority::{AsAuditor, AsSiteManager, AsUser, AsWorkspace};
+pub use context::ProviderContext;
+pub use refused::{Refused, RefusedKind, Result};
+
+/// What the broker must be told; the configuration file says it.
+#[derive(Debug, Clone)]
+pub struct BrokerConfig {
+    /// The console's address; callback, guides and device pages are below it.
+    pub public_url: Url,
+    /// What this deployment is called, in guides and in the titles of keys at providers.
+    pub deployment: String,
+    /// Our own version, for the `User-Agent` of outgoing requests.
+    pub version: String,
+    /// The HTTP proxy for providers that are not internal, where the network demands one.
+    pub proxy: Option<Url>,
+    /// Longest life of a workspace token, seconds.
+    pub workspace_ttl_s: i64,
+}
+
+impl BrokerConfig {
+    /// The configuration of a deployment at `public_url` with every default.
+    pub fn new(public_url: Url) -> Self {
+        Self {
+            deployment: "Forgepass".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            proxy: None,
+            workspace_ttl_s: lifetimes::WORKSPACE,
+            public_url,
+        }
+    }
+
+    /// An absolute address of the console; `path` begins with a slash.
+    pub fn page(&self, path: &str) -> String {
+        format!("{}{path}", self.public_url.as_str().trim_end_matches('/'))
+    }
+
+    /// The one callback of every provider.
+    pub fn callback(&self) -> Result<Url> {
+        Url::parse(&self.page("/oauth/callback")).map_err(Refused::internal)
+    }
+}
+
+/// The use cases over one database. Cheap to clone.
+#[derive(Clone)]
+pub struct Broker {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    keyring: Keyring,
+    door: http::Door,
+    config: BrokerConfig,
+    /// RSA pairs take seconds of a whole core: two at a time.
+    rsa: Semaphore,
+}
+
+impl Broker {
+    /// A broker over `store`, whose secrets `keyring` opens.
+    pub fn new(store: Store, keyring: Keyring, config: BrokerConfig) -> Self {
+        let door = http::Door::new(store.clone(), &config);
+        let rsa = Semaphore::new(2);
+        Self { inner: Arc::new(Inner { store, keyring, door, config, rsa }) }
+    }
+
+    /// The deployment's configuration.
+    pub fn config(&self) -> &BrokerConfig {
+        &self.inner.config
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    pub(crate) fn keyring(&self) -> &Keyring {
+        &self.inner.keyring
+    }
+
+    pub(crate) fn door(&self) -> &http::Door {
+        &self.inner.door
+    }
+
+    /// The database's clock, unix seconds.
+    pub(crate) async fn now(&self) -> Result<i64> {
+        Ok(self.store().now().await?)
+    }
+
+    /// Runs `work` off the async threads.
+    pub(crate) async fn blocking<T, W>(&self, work: W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: FnOnce() -> T + Send + 'static,
+    {
+        tokio::task::spawn_blocking(work).await.map_err(Refused::internal)
+    }
+
+    /// Like [`Broker::blocking`], for making RSA pairs: two at a time at most.
+    pub(crate) async fn making_rsa<T, W>(&self, work: W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: FnOnce() -> T + Send + 'static,
+    {
+        let _turn = self.inner.rsa.acquire().await.map_err(Refused::internal)?;
+        self.blocking(work).await
+    }
+}
