@@ -42,7 +42,9 @@ impl Browser {
     /// # Errors
     /// When `ca_pem` is no PEM certificate.
     pub fn new(ca_pem: &str) -> Result<Self> {
-        let roots = Certificate::from_pem(ca_pem.as_bytes()).context("the test CA")?.to_owned();
+        let roots = Certificate::from_pem(ca_pem.as_bytes())
+            .context("the test CA")?
+            .to_owned();
         let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let tls = TlsConfig::builder()
             .unversioned_rustls_crypto_provider(provider)
@@ -54,7 +56,10 @@ impl Browser {
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_secs(60)))
             .build();
-        Ok(Self { agent: config.new_agent(), cookies: BTreeMap::new() })
+        Ok(Self {
+            agent: config.new_agent(),
+            cookies: BTreeMap::new(),
+        })
     }
 
     /// Loads a page.
@@ -89,7 +94,10 @@ impl Browser {
             let mut response = self.send(&method, &url, fields.as_deref())?;
             self.keep_cookies(&url, &response);
             let status = response.status().as_u16();
-            let location = response.headers().get("location").and_then(|to| to.to_str().ok());
+            let location = response
+                .headers()
+                .get("location")
+                .and_then(|to| to.to_str().ok());
             if let Some(location) = location.filter(|_| (300..400).contains(&status)) {
                 url = url.join(location)?;
                 (method, fields) = (Method::GET, None);
@@ -98,7 +106,10 @@ impl Browser {
             let html = response.body_mut().read_to_string()?;
             return Ok(Page { url, status, html });
         }
-        bail!("{} redirects without end", url.origin().ascii_serialization());
+        bail!(
+            "{} redirects without end",
+            url.origin().ascii_serialization()
+        );
     }
 
     fn send(
@@ -129,9 +140,17 @@ impl Browser {
     }
 
     fn keep_cookies(&mut self, url: &Url, response: &Response<ureq::Body>) {
-        let jar = self.cookies.entry(url.host_str().unwrap_or_default().to_owned()).or_default();
+        let jar = self
+            .cookies
+            .entry(url.host_str().unwrap_or_default().to_owned())
+            .or_default();
         for cookie in response.headers().get_all("set-cookie") {
-            let pair = cookie.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+            let pair = cookie
+                .to_str()
+                .unwrap_or_default()
+                .split(';')
+                .next()
+                .unwrap_or_default();
             if let Some((name, value)) = pair.split_once('=') {
                 jar.insert(name.trim().to_owned(), value.trim().to_owned());
             }
@@ -151,12 +170,22 @@ impl Page {
         });
         for form in forms {
             let (tag, inside) = form.split_once('>').unwrap_or((form, ""));
-            let action = self.url.join(&attribute(tag, "action").unwrap_or_default())?;
+            let action = self
+                .url
+                .join(&attribute(tag, "action").unwrap_or_default())?;
             if action.path().contains(part) {
-                return Ok(Form { action, fields: inputs(inside) });
+                return Ok(Form {
+                    action,
+                    fields: inputs(inside),
+                });
             }
         }
-        bail!("{} ({}) has no form for {part}:\n{}", self.url.path(), self.status, self.text())
+        bail!(
+            "{} ({}) has no form for {part}:\n{}",
+            self.url.path(),
+            self.status,
+            self.text()
+        )
     }
 
     /// The page as a person reads it.
@@ -169,7 +198,11 @@ impl Page {
                 text.push(if words.trim().is_empty() { '\n' } else { ' ' });
             }
         }
-        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let lines: Vec<&str> = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect();
         unescape(&lines.join("\n"))
     }
 }
@@ -177,13 +210,19 @@ impl Page {
 impl Form {
     /// The value of one of its fields as the page filled it in.
     pub fn value(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.fields
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 }
 
 /// The hidden and pre-filled fields of a form; ticks that are off and buttons are not sent.
 fn inputs(html: &str) -> Vec<(String, String)> {
-    let tags = html.split("<input").skip(1).filter_map(|rest| rest.split('>').next());
+    let tags = html
+        .split("<input")
+        .skip(1)
+        .filter_map(|rest| rest.split('>').next());
     tags.filter(|tag| match attribute(tag, "type").as_deref() {
         Some("checkbox" | "radio") => tag.contains(" checked"),
         Some("submit" | "button") => false,

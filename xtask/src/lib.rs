@@ -5,3 +5,5 @@ pub mod install;
 pub mod postgres;
 pub mod shell;
 pub mod test;
+pub mod workspace;
+pub mod world;
