@@ -31,6 +31,10 @@ pub struct Call<T> {
 
 /// What a reply leads to.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one at a time, moved twice, never in a collection"
+)]
 pub enum Step<T> {
     /// The answer.
     Done(T),
@@ -128,6 +132,25 @@ impl Reply {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// This reply if it is a success and no web page, else what `refuse` makes of it. A web page
+    /// proves nothing about a token, whatever its status: proxies and maintenance modes send them.
+    pub(crate) fn accepted(self, refuse: impl FnOnce(&Self) -> Refusal) -> Result<Self, Refusal> {
+        match (self.is_page(), self.status.is_success()) {
+            (true, true) => Err(Refusal::Shape("a web page instead of data".into())),
+            (true, false) => Err(Refusal::Status(self.status)),
+            (false, true) => Ok(self),
+            (false, false) => Err(refuse(&self)),
+        }
+    }
+
+    /// Success of a deletion: what is gone already is deleted.
+    pub(crate) fn gone(self, refuse: impl FnOnce(&Self) -> Refusal) -> Result<Step<()>, Refusal> {
+        match self.accepted(refuse) {
+            Ok(_) | Err(Refusal::NotFound) => Ok(Step::Done(())),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
     /// The body as `T`, whatever the status. The error names the place and never the content,
     /// which may be a token.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
@@ -149,7 +172,9 @@ impl Reply {
 
     /// Whether this is a web page, as proxies, sign-in walls and maintenance modes answer.
     pub(crate) fn is_page(&self) -> bool {
-        let html = self.header("content-type").is_some_and(|kind| kind.contains("html"));
+        let html = self
+            .header("content-type")
+            .is_some_and(|kind| kind.contains("html"));
         html || self.body.trim_ascii_start().starts_with(b"<")
     }
 
@@ -159,7 +184,12 @@ impl Reply {
         let now = self.header("date").and_then(http_date);
         if let Some(after) = self.header("retry-after") {
             let at = || http_date(after).zip(now).map(|(at, now)| at - now);
-            return after.trim().parse().ok().or_else(at).map(|wait: i64| wait.max(0));
+            return after
+                .trim()
+                .parse()
+                .ok()
+                .or_else(at)
+                .map(|wait: i64| wait.max(0));
         }
         let reset: i64 = self.header(reset)?.trim().parse().ok()?;
         Some((reset - now?).max(0))
@@ -180,6 +210,21 @@ pub(crate) fn under(at: &Url, path: &str) -> Url {
     url.set_fragment(None);
     url.set_path(&format!("{}/{path}", at.path().trim_end_matches('/')));
     url
+}
+
+/// One path segment, or nothing if `id` is not what forges use as ids. An empty or clever id could
+/// make a URL that means something else, such as all keys.
+pub(crate) fn id_segment(id: &str) -> Option<&str> {
+    let plain = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    plain.then_some(id)
+}
+
+/// The base64 field of an OpenSSH public key line.
+pub(crate) fn key_blob(line: &str) -> String {
+    line.split_whitespace()
+        .nth(1)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 impl<T> fmt::Debug for Call<T> {
@@ -220,6 +265,8 @@ impl fmt::Debug for Body {
 
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reply").field("status", &self.status).finish_non_exhaustive()
+        f.debug_struct("Reply")
+            .field("status", &self.status)
+            .finish_non_exhaustive()
     }
 }

@@ -7,6 +7,7 @@ use url::Url;
 
 use crate::{
     Account, Call, Client, Minted, MintedId, OAuth1, OAuth2, Probe, RemoteKey, SshSettings,
+    call::under,
 };
 
 /// One forge software, such as GitLab; a [`Site`] is one installation of it.
@@ -59,6 +60,12 @@ pub trait Kind: Sync {
     /// How a token that Git may get is kept from adding SSH keys to the account.
     fn narrowing(&self) -> Narrowing {
         Narrowing::Impossible("this kind of provider has no tokens")
+    }
+
+    /// What a person sees when our application there lacks something that a consent asks for, where
+    /// that differs from an error that comes back to us.
+    fn consent_hint(&self) -> Option<&'static str> {
+        None
     }
 
     /// Whether a token with these scopes could add SSH keys; a Git grant that can is refused.
@@ -196,6 +203,32 @@ pub struct GuideStep {
     pub text: String,
     /// What to enter: the field's name at the provider and its value, in the order of its form.
     pub values: Vec<(String, String)>,
+}
+
+impl GuideStep {
+    /// A step with nothing to enter.
+    pub(crate) fn say(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            values: Vec::new(),
+        }
+    }
+
+    /// The same step with one more field to fill in.
+    pub(crate) fn with(mut self, field: &str, value: impl Into<String>) -> Self {
+        self.values.push((field.to_owned(), value.into()));
+        self
+    }
+}
+
+impl Ours {
+    /// A page below the provider's URL for the guide, or a placeholder while that is not entered.
+    pub(crate) fn page(&self, path: &str) -> String {
+        match &self.url {
+            Some(url) => under(url, path).to_string(),
+            None => format!("https://<provider>/{path}"),
+        }
+    }
 }
 
 /// How our application proves itself at a provider.

@@ -2,10 +2,14 @@
 //!
 //! Each key was checked against the fingerprint its operator publishes; a test compares them.
 
+use url::Url;
+
 /// One public forge.
 pub(crate) struct KnownHost {
     /// Its web host.
     pub(crate) web: &'static str,
+    /// The id of the kind to register it as.
+    pub(crate) kind: &'static str,
     /// `host` or `host:port`, the usual one first.
     pub(crate) addresses: &'static [&'static str],
     /// Each `algorithm base64`, strongest first.
@@ -17,9 +21,42 @@ pub(crate) fn known(web: &str) -> Option<&'static KnownHost> {
     KNOWN.iter().find(|known| known.web == web)
 }
 
+/// The host of a provider's URL, unless it is a public forge of another kind.
+///
+/// # Errors
+/// A sentence that says which kind to choose instead.
+pub(crate) fn host_for<'a>(kind: &str, url: &'a Url) -> Result<&'a str, String> {
+    let host = url
+        .host_str()
+        .ok_or_else(|| format!("{url} names no host"))?;
+    match known(host) {
+        Some(known) if known.kind != kind => Err(format!(
+            "{host} is of another kind: choose `{}` for it",
+            known.kind
+        )),
+        _ => Ok(host),
+    }
+}
+
+/// Its keys as a provider's default; none for hosts we do not know.
+pub(crate) fn keys_of(host: &str) -> Vec<String> {
+    owned(known(host).map_or(&[], |known| known.keys))
+}
+
+/// Its SSH addresses as a provider's default, else `usual`.
+pub(crate) fn addresses_of(host: &str, usual: &str) -> Vec<String> {
+    owned(known(host).map_or(&[usual], |known| known.addresses))
+}
+
+/// A list of texts as values of their own.
+pub(crate) fn owned(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
 /// Azure's cloud, which is reached under the names of its organisations too.
 pub(crate) const AZURE: KnownHost = KnownHost {
     web: "dev.azure.com",
+    kind: "azure-repos",
     addresses: &["ssh.dev.azure.com", "vs-ssh.visualstudio.com"],
     keys: AZURE_KEYS,
 };
@@ -28,20 +65,28 @@ pub(crate) const AZURE: KnownHost = KnownHost {
 pub(crate) const KNOWN: &[KnownHost] = &[
     KnownHost {
         web: "github.com",
+        kind: "github",
         addresses: &["github.com", "ssh.github.com:443"],
         keys: GITHUB_COM_KEYS,
     },
     KnownHost {
         web: "gitlab.com",
+        kind: "gitlab",
         addresses: &["gitlab.com", "altssh.gitlab.com:443"],
         keys: GITLAB_COM_KEYS,
     },
     KnownHost {
         web: "bitbucket.org",
+        kind: "other-git",
         addresses: &["bitbucket.org", "altssh.bitbucket.org:443"],
         keys: BITBUCKET_ORG_KEYS,
     },
-    KnownHost { web: "codeberg.org", addresses: &["codeberg.org"], keys: CODEBERG_ORG_KEYS },
+    KnownHost {
+        web: "codeberg.org",
+        kind: "other-git",
+        addresses: &["codeberg.org"],
+        keys: CODEBERG_ORG_KEYS,
+    },
     AZURE,
 ];
 

@@ -9,8 +9,11 @@ use url::{Url, form_urlencoded};
 use crate::{Auth, Call, Refusal, Reply, Step, Tokens, refusal::said};
 
 /// Everything but the unreserved characters (RFC 5849 section 3.6).
-const RESERVED: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// The endpoints of the three-legged dance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +36,8 @@ impl OAuth1 {
     /// The page to send the browser to.
     pub fn authorize_url(&self, request_token: &str) -> Url {
         let mut url = self.authorize.clone();
-        url.query_pairs_mut().append_pair("oauth_token", request_token);
+        url.query_pairs_mut()
+            .append_pair("oauth_token", request_token);
         url
     }
 
@@ -49,9 +53,11 @@ impl OAuth1 {
         token: Option<SecretString>,
         extra: Vec<(&'static str, String)>,
     ) -> Call<Tokens> {
-        Call::new(Method::POST, url.clone(), |reply| read_tokens(&reply).map(Step::Done))
-            .auth(Auth::Signed { token, extra })
-            .header("accept", "*/*")
+        Call::new(Method::POST, url.clone(), |reply| {
+            read_tokens(&reply).map(Step::Done)
+        })
+        .auth(Auth::Signed { token, extra })
+        .header("accept", "*/*")
     }
 }
 
@@ -77,30 +83,45 @@ pub fn parameters(
         params.push(("oauth_token", token.expose_secret()));
     }
     params.extend(extra.iter().map(|(name, value)| (*name, value.as_str())));
-    params.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    params
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 /// The text to sign (RFC 5849 section 3.4.1). `params` are the `oauth_…` parameters and, if the
 /// body is a form, its fields; the query is taken from `url`. A JSON body is not covered.
 pub fn base_string(method: &Method, url: &Url, params: &[(String, String)]) -> String {
-    let query = url.query_pairs().map(|(name, value)| (encode(&name), encode(&value)));
-    let given = params.iter().map(|(name, value)| (encode(name), encode(value)));
+    let query = url
+        .query_pairs()
+        .map(|(name, value)| (encode(&name), encode(&value)));
+    let given = params
+        .iter()
+        .map(|(name, value)| (encode(name), encode(value)));
     let mut pairs: Vec<(String, String)> = query.chain(given).collect();
     pairs.sort();
-    let pairs: Vec<String> =
-        pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let pairs: Vec<String> = pairs
+        .into_iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
     // `Url` has already put scheme and host in lower case and dropped the default port.
     let mut base = url.clone();
     base.set_query(None);
     base.set_fragment(None);
-    format!("{method}&{}&{}", encode(base.as_str()), encode(&pairs.join("&")))
+    format!(
+        "{method}&{}&{}",
+        encode(base.as_str()),
+        encode(&pairs.join("&"))
+    )
 }
 
 /// The value of the `Authorization` header. `params` are those of [`parameters`]; `signature` is
 /// base64 of RSASSA-PKCS1-v1_5 with SHA-1 over the base string.
 pub fn header(params: &[(String, String)], signature: &str) -> String {
-    let mut pairs: Vec<(&str, &str)> =
-        params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let mut pairs: Vec<(&str, &str)> = params
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
     pairs.push(("oauth_signature", signature));
     pairs.sort_unstable();
     let pairs: Vec<String> = pairs
@@ -150,8 +171,16 @@ pub(crate) fn problem(reply: &Reply) -> Option<Refusal> {
     let body = form_field(&reply.body, "oauth_problem");
     let advice = form_field(&reply.body, "oauth_problem_advice").unwrap_or_default();
     let error = body.or_else(|| reply.header("www-authenticate").and_then(header_problem))?;
-    let status = if reply.status.is_success() { StatusCode::UNAUTHORIZED } else { reply.status };
-    Some(Refusal::OAuth { error: said(&error), description: said(&advice), status })
+    let status = if reply.status.is_success() {
+        StatusCode::UNAUTHORIZED
+    } else {
+        reply.status
+    };
+    Some(Refusal::OAuth {
+        error: said(&error),
+        description: said(&advice),
+        status,
+    })
 }
 
 /// `oauth_problem="…"` in a `WWW-Authenticate: OAuth …` header.

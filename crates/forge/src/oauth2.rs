@@ -7,10 +7,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 use url::Url;
 
-use crate::{
-    Auth, Body, Call, Client, Refusal, Reply, Step, Tokens,
-    refusal::said,
-};
+use crate::{Auth, Body, Call, Client, Refusal, Reply, Step, Tokens, refusal::said};
 
 /// What differs between kinds in the authorization-code flow.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,8 +68,10 @@ impl OAuth2 {
 
     /// Trades a refresh token for new tokens.
     pub fn refresh(&self, client: &Client, refresh: &SecretString) -> Call<Tokens> {
-        let mut fields =
-            vec![("grant_type", "refresh_token".into()), ("refresh_token", refresh.clone())];
+        let mut fields = vec![
+            ("grant_type", "refresh_token".into()),
+            ("refresh_token", refresh.clone()),
+        ];
         if self.refresh_with_redirect {
             fields.push(("redirect_uri", client.callback.as_str().into()));
         }
@@ -87,9 +86,11 @@ impl OAuth2 {
     ) -> Call<Tokens> {
         fields.push(("client_id", client.id.as_str().into()));
         fields.push(("client_secret", client.secret.clone()));
-        Call::new(Method::POST, self.token.clone(), |reply| read_tokens(&reply).map(Step::Done))
-            .auth(Auth::None)
-            .body(Body::Form(fields))
+        Call::new(Method::POST, self.token.clone(), |reply| {
+            read_tokens(&reply).map(Step::Done)
+        })
+        .auth(Auth::None)
+        .body(Body::Form(fields))
     }
 }
 
@@ -105,7 +106,11 @@ fn read_tokens(reply: &Reply) -> Result<Tokens, Refusal> {
         return Err(bare(reply));
     }
     let body = reply.value();
-    let text = |name: &str| body.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let text = |name: &str| {
+        body.get(name)
+            .and_then(Value::as_str)
+            .filter(|text| !text.is_empty())
+    };
     let access = text("access_token").ok_or_else(|| Refusal::Shape("no access token".into()))?;
     Ok(Tokens {
         access: access.into(),
@@ -120,8 +125,14 @@ fn read_tokens(reply: &Reply) -> Result<Tokens, Refusal> {
 /// The `error` of RFC 6749 section 5.2, if the body holds one.
 pub(crate) fn oauth_error(reply: &Reply) -> Option<Refusal> {
     let body = reply.value();
-    let error = body.get("error")?.as_str().filter(|error| !error.is_empty())?;
-    let description = body.get("error_description").and_then(Value::as_str).unwrap_or_default();
+    let error = body
+        .get("error")?
+        .as_str()
+        .filter(|error| !error.is_empty())?;
+    let description = body
+        .get("error_description")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     Some(Refusal::OAuth {
         error: said(error),
         description: said(description),
@@ -132,7 +143,9 @@ pub(crate) fn oauth_error(reply: &Reply) -> Option<Refusal> {
 /// A refusal that says no more than its status.
 fn bare(reply: &Reply) -> Refusal {
     if reply.status.as_u16() == 429 {
-        return Refusal::RateLimited { retry_after_s: reply.wait_s("ratelimit-reset") };
+        return Refusal::RateLimited {
+            retry_after_s: reply.wait_s("ratelimit-reset"),
+        };
     }
     Refusal::Status(reply.status)
 }
@@ -140,16 +153,22 @@ fn bare(reply: &Reply) -> Refusal {
 /// Seconds as a number or as text; nothing else is believed.
 fn seconds(value: Option<&Value>) -> Option<i64> {
     let value = value?;
-    value.as_i64().or_else(|| value.as_str()?.parse().ok()).filter(|seconds| *seconds > 0)
+    value
+        .as_i64()
+        .or_else(|| value.as_str()?.parse().ok())
+        .filter(|seconds| *seconds > 0)
 }
 
 /// Scopes as one text, separated by spaces (RFC 6749) or commas (GitHub), or as a list.
 fn scopes(value: Option<&Value>) -> Option<Vec<String>> {
     match value? {
         Value::String(text) => Some(split_scopes(text)),
-        Value::Array(list) => {
-            Some(list.iter().filter_map(Value::as_str).map(str::to_owned).collect())
-        }
+        Value::Array(list) => Some(
+            list.iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect(),
+        ),
         _ => None,
     }
 }

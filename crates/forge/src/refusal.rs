@@ -113,7 +113,11 @@ impl Refusal {
     /// overloaded or broken server proves nothing about the tokens whatever its body says.
     pub fn refresh_fault(&self) -> Fault {
         match self {
-            Self::OAuth { error, description, status } => oauth_fault(error, description, *status),
+            Self::OAuth {
+                error,
+                description,
+                status,
+            } => oauth_fault(error, description, *status),
             Self::TokenRejected => Fault::Suspect,
             Self::Status(status) if is_bare(*status) => Fault::Suspect,
             _ => Fault::Transient,
@@ -135,7 +139,11 @@ fn oauth_fault(error: &str, description: &str, status: StatusCode) -> Fault {
     if USER_FAULTS.contains(&error) {
         return Fault::User;
     }
-    if is_bare(status) && error != "nonce_used" { Fault::Suspect } else { Fault::Transient }
+    if is_bare(status) && error != "nonce_used" {
+        Fault::Suspect
+    } else {
+        Fault::Transient
+    }
 }
 
 /// Whether `unauthorized_client` speaks of our registration and not of the user's token: some
@@ -144,9 +152,14 @@ fn blames_client(description: &str, status: StatusCode) -> bool {
     let description = description.to_ascii_lowercase();
     status == StatusCode::UNAUTHORIZED
         || status == StatusCode::FORBIDDEN
-        || ["secret", "credential", "client authentication", "using this method"]
-            .iter()
-            .any(|hint| description.contains(hint))
+        || [
+            "secret",
+            "credential",
+            "client authentication",
+            "using this method",
+        ]
+        .iter()
+        .any(|hint| description.contains(hint))
 }
 
 fn is_bare(status: StatusCode) -> bool {
@@ -156,6 +169,9 @@ fn is_bare(status: StatusCode) -> bool {
 /// A forge's own words made fit for a page and a log line: no control characters, not endless.
 pub(crate) fn said(text: &str) -> String {
     let words = text.split(|c: char| c.is_whitespace() || c.is_control());
-    let line = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    let line = words
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ");
     line.chars().take(MAX_SAID).collect()
 }
