@@ -11,10 +11,10 @@ use crate::{
     Account, Auth, AuthStyle, Body, Call, Client, Defaults, Email, GuideStep, Kind, Minted,
     MintedId, Narrowing, OAuth1, OAuth2, Ours, Probe, Purpose, Refusal, RemoteKey, Reply, Site,
     SshSettings, Step, Usage,
-    call::{id_segment, key_blob, under},
+    call::{gone, id_segment, key_blob, under},
     known_hosts::host_for,
     oauth1::problem,
-    oauth2::oauth_error,
+    oauth2,
     refusal::said,
 };
 
@@ -236,25 +236,14 @@ impl Kind for BitbucketServer {
     /// Without an id this URL would delete every key of the account, so `id_segment` stands here.
     fn delete_key(&self, site: &Site, id: &str, _usage: Usage) -> Option<Call<()>> {
         let url = under(&site.api, &format!("ssh/latest/keys/{}", id_segment(id)?));
-        Some(Call::new(Method::DELETE, url, gone))
+        Some(Call::new(Method::DELETE, url, |reply| {
+            gone(accepted(reply))
+        }))
     }
 
     fn revoke(&self, site: &Site, client: &Client, token: &SecretString) -> Option<Call<()>> {
-        if self.auth != AuthStyle::OAuth2 {
-            return None;
-        }
-        let fields = vec![
-            ("client_id", client.id.as_str().into()),
-            ("client_secret", client.secret.clone()),
-            ("token", token.clone()),
-        ];
-        let read = |reply: Reply| match oauth_error(&reply) {
-            Some(refusal) => Err(refusal),
-            None => accepted(reply).map(|_| Step::Done(())),
-        };
         let url = under(&site.url, "rest/oauth2/latest/revoke");
-        let call = Call::new(Method::POST, url, read);
-        Some(call.auth(Auth::None).body(Body::Form(fields)))
+        (self.auth == AuthStyle::OAuth2).then(|| oauth2::revoke(url, client, token))
     }
 
     fn mint(&self, site: &Site, account: &Account, name: &str, days: u32) -> Option<Call<Minted>> {
@@ -286,7 +275,9 @@ impl Kind for BitbucketServer {
     fn delete_minted(&self, site: &Site, account: &Account, id: &str) -> Option<Call<()>> {
         let id = id_segment(id)?.to_owned();
         Some(with_tokens_of(site, account, move |url| {
-            Call::new(Method::DELETE, under(&url, &id), gone)
+            Call::new(Method::DELETE, under(&url, &id), |reply| {
+                gone(accepted(reply))
+            })
         }))
     }
 
@@ -550,14 +541,6 @@ fn accepted(reply: Reply) -> Result<Reply, Refusal> {
     match problem(&reply) {
         Some(problem) => Err(api_problem(problem)),
         None => reply.accepted(refuse),
-    }
-}
-
-/// Success of a deletion: what is gone already is deleted.
-fn gone(reply: Reply) -> Result<Step<()>, Refusal> {
-    match accepted(reply) {
-        Ok(_) | Err(Refusal::NotFound) => Ok(Step::Done(())),
-        Err(refusal) => Err(refusal),
     }
 }
 

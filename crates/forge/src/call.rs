@@ -143,14 +143,6 @@ impl Reply {
         }
     }
 
-    /// Success of a deletion: what is gone already is deleted.
-    pub(crate) fn gone(self, refuse: impl FnOnce(&Self) -> Refusal) -> Result<Step<()>, Refusal> {
-        match self.accepted(refuse) {
-            Ok(_) | Err(Refusal::NotFound) => Ok(Step::Done(())),
-            Err(refusal) => Err(refusal),
-        }
-    }
-
     /// The body as `T`, whatever the status. The error names the place and never the content,
     /// which may be a token.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
@@ -210,6 +202,14 @@ pub(crate) fn under(at: &Url, path: &str) -> Url {
     url.set_fragment(None);
     url.set_path(&format!("{}/{path}", at.path().trim_end_matches('/')));
     url
+}
+
+/// Success of a deletion: what is gone already is deleted.
+pub(crate) fn gone(reply: Result<Reply, Refusal>) -> Result<Step<()>, Refusal> {
+    match reply {
+        Ok(_) | Err(Refusal::NotFound) => Ok(Step::Done(())),
+        Err(refusal) => Err(refusal),
+    }
 }
 
 /// One path segment, or nothing if `id` is not what forges use as ids. An empty or clever id could

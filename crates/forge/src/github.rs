@@ -11,7 +11,7 @@ use url::Url;
 use crate::{
     Account, Auth, AuthStyle, Body, Call, Client, Defaults, Email, GuideStep, Kind, Narrowing,
     OAuth2, Ours, Probe, Purpose, Refusal, RemoteKey, Reply, Site, Step, Usage,
-    call::{id_segment, key_blob, under},
+    call::{gone, id_segment, key_blob, under},
     known_hosts::{addresses_of, host_for, keys_of},
     oauth2::split_scopes,
     refusal::said,
@@ -226,7 +226,7 @@ impl Kind for GitHub {
     fn delete_key(&self, site: &Site, id: &str, usage: Usage) -> Option<Call<()>> {
         let url = under(&keys_url(site, usage), id_segment(id)?);
         Some(call(Method::DELETE, url, move |reply| {
-            reply.gone(|reply| refuse_key(reply, usage))
+            gone(reply.accepted(|reply| refuse_key(reply, usage)))
         }))
     }
 
@@ -237,7 +237,9 @@ impl Kind for GitHub {
         let url = under(&site.api, &format!("applications/{id}/token"));
         let body = json!({ "access_token": token.expose_secret() });
         let auth = Auth::Basic(client.id.clone(), client.secret.clone());
-        let call = call(Method::DELETE, url, |reply| reply.gone(refuse_client));
+        let call = call(Method::DELETE, url, |reply| {
+            gone(reply.accepted(refuse_client))
+        });
         Some(call.auth(auth).body(Body::Json(body)))
     }
 

@@ -11,9 +11,9 @@ use url::Url;
 use crate::{
     Account, Auth, AuthStyle, Body, Call, Client, Defaults, Email, GuideStep, Kind, Narrowing,
     OAuth2, Ours, Probe, Purpose, Refusal, RemoteKey, Reply, Site, Step, Usage,
-    call::{id_segment, key_blob, under},
+    call::{gone, id_segment, key_blob, under},
     known_hosts::{addresses_of, host_for, keys_of},
-    oauth2::oauth_error,
+    oauth2,
     refusal::said,
 };
 
@@ -190,21 +190,17 @@ impl Kind for GitLab {
 
     fn delete_key(&self, site: &Site, id: &str, _usage: Usage) -> Option<Call<()>> {
         let url = under(&site.api, &format!("user/keys/{}", id_segment(id)?));
-        Some(Call::new(Method::DELETE, url, |reply| reply.gone(refuse)))
+        Some(Call::new(Method::DELETE, url, |reply| {
+            gone(reply.accepted(refuse))
+        }))
     }
 
     fn revoke(&self, site: &Site, client: &Client, token: &SecretString) -> Option<Call<()>> {
-        let fields = vec![
-            ("client_id", client.id.as_str().into()),
-            ("client_secret", client.secret.clone()),
-            ("token", token.clone()),
-        ];
-        let read = |reply: Reply| match oauth_error(&reply) {
-            Some(refusal) => Err(refusal),
-            None => reply.accepted(refuse).map(|_| Step::Done(())),
-        };
-        let call = Call::new(Method::POST, under(&site.url, "oauth/revoke"), read);
-        Some(call.auth(Auth::None).body(Body::Form(fields)))
+        Some(oauth2::revoke(
+            under(&site.url, "oauth/revoke"),
+            client,
+            token,
+        ))
     }
 
     fn probe(&self, site: &Site) -> Option<Call<Probe>> {

@@ -94,6 +94,22 @@ impl OAuth2 {
     }
 }
 
+/// Ends one token at a revocation endpoint (RFC 7009), where an unknown token is a success too.
+pub(crate) fn revoke(url: Url, client: &Client, token: &SecretString) -> Call<()> {
+    let fields = vec![
+        ("token", token.clone()),
+        ("client_id", client.id.as_str().into()),
+        ("client_secret", client.secret.clone()),
+    ];
+    let read = |reply: Reply| match oauth_error(&reply) {
+        Some(refusal) => Err(refusal),
+        None => reply.accepted(bare).map(|_| Step::Done(())),
+    };
+    Call::new(Method::POST, url, read)
+        .auth(Auth::None)
+        .body(Body::Form(fields))
+}
+
 /// Reads a token endpoint's reply: the body before the status, because GitHub refuses with 200.
 fn read_tokens(reply: &Reply) -> Result<Tokens, Refusal> {
     if let Some(refusal) = oauth_error(reply) {
@@ -123,7 +139,7 @@ fn read_tokens(reply: &Reply) -> Result<Tokens, Refusal> {
 }
 
 /// The `error` of RFC 6749 section 5.2, if the body holds one.
-pub(crate) fn oauth_error(reply: &Reply) -> Option<Refusal> {
+fn oauth_error(reply: &Reply) -> Option<Refusal> {
     let body = reply.value();
     let error = body
         .get("error")?
