@@ -1,0 +1,195 @@
+//! Opens a database and brings its schema up to date.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+
+use crate::Store;
+use crate::clock::Clock;
+use crate::db::{Db, Pooler};
+use crate::error::{Result, StoreError};
+
+/// Readers of one SQLite file at a time.
+const SQLITE_READERS: u32 = 8;
+/// Connections of one replica to PostgreSQL.
+const POSTGRES_CONNECTIONS: u32 = 16;
+/// How long a statement waits for a connection or for another process's lock on the file.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// "forgepas" as a number: replicas that start together take turns with this advisory lock.
+const MIGRATION_LOCK: i64 = 0x666f_7267_6570_6173;
+/// Says that PgBouncer in transaction mode stands before the server.
+const POOLER_OPTION: &str = "pgbouncer";
+
+impl Store {
+    /// Opens `sqlite:PATH` (made with mode 0600 where it does not exist) or `postgres://…`, and
+    /// brings the schema up to date. Many replicas may start at once.
+    ///
+    /// `?pgbouncer=transaction` in a PostgreSQL address says that a pooler in transaction mode
+    /// stands before the server: nothing is then prepared by name.
+    pub async fn open(url: &str) -> Result<Self> {
+        let db = if let Some(path) = url.strip_prefix("sqlite:") {
+            open_sqlite(Path::new(path.strip_prefix("//").unwrap_or(path))).await?
+        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            open_postgres(url).await?
+        } else {
+            return Err(StoreError::Address(
+                "the database's address starts with neither sqlite: nor postgres://".to_owned(),
+            ));
+        };
+        migrate(&db).await?;
+        Ok(Self {
+            db,
+            clock: Arc::new(Clock::default()),
+        })
+    }
+
+    /// Closes every connection, after what runs on them has ended.
+    pub async fn close(&self) {
+        match &self.db {
+            Db::Sqlite { writer, reader } => {
+                reader.close().await;
+                writer.close().await;
+            }
+            Db::Postgres { pool, .. } => pool.close().await,
+        }
+    }
+}
+
+async fn open_sqlite(path: &Path) -> Result<Db> {
+    create_private(path)?;
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        // A rotated refresh token that a power cut takes back is a dead link: no commit may be lost.
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(PATIENCE)
+        .optimize_on_close(true, None);
+    let writer = sqlite_pool(1).connect_with(options.clone()).await?;
+    let reader = sqlite_pool(SQLITE_READERS).connect_lazy_with(
+        options
+            .pragma("query_only", "ON")
+            .optimize_on_close(false, None),
+    );
+    Ok(Db::Sqlite { writer, reader })
+}
+
+fn sqlite_pool(size: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(size)
+        .acquire_timeout(PATIENCE)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+}
+
+/// Makes the file readable for its owner alone before SQLite opens it; SQLite gives its
+/// write-ahead log the same mode.
+fn create_private(path: &Path) -> Result<()> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| {
+            StoreError::Address(format!(
+                "cannot open the database {}: {error}",
+                path.display()
+            ))
+        })?;
+    Ok(())
+}
+
+async fn open_postgres(url: &str) -> Result<Db> {
+    let (url, pooler) = split_pooler(url)?;
+    let mut options = PgConnectOptions::from_str(&url).map_err(|error| {
+        StoreError::Address(format!("the database's address is not understood: {error}"))
+    })?;
+    if pooler == Pooler::Transaction {
+        options = options.statement_cache_capacity(0);
+    }
+    let pool: PgPool = PgPoolOptions::new()
+        .max_connections(POSTGRES_CONNECTIONS)
+        .acquire_timeout(PATIENCE)
+        .connect_with(options)
+        .await?;
+    Ok(Db::Postgres { pool, pooler })
+}
+
+/// Takes our own parameter out of the address, since PostgreSQL does not know it.
+fn split_pooler(url: &str) -> Result<(String, Pooler)> {
+    let Some((base, query)) = url.split_once('?') else {
+        return Ok((url.to_owned(), Pooler::None));
+    };
+    let mut pooler = Pooler::None;
+    let mut kept = Vec::new();
+    for parameter in query.split('&') {
+        match parameter.split_once('=') {
+            Some((POOLER_OPTION, "transaction")) => pooler = Pooler::Transaction,
+            Some((POOLER_OPTION, "session")) => pooler = Pooler::None,
+            Some((POOLER_OPTION, _)) => {
+                return Err(StoreError::Address(
+                    "pgbouncer in the database's address is neither transaction nor session"
+                        .to_owned(),
+                ));
+            }
+            _ => kept.push(parameter),
+        }
+    }
+    let query = kept.join("&");
+    let mark = if query.is_empty() { "" } else { "?" };
+    Ok((format!("{base}{mark}{query}"), pooler))
+}
+
+/// Runs all migrations in one transaction, which also keeps other replicas out until it ends.
+async fn migrate(db: &Db) -> Result<()> {
+    let mut migrator = sqlx::migrate!();
+    // The migrator's own lock belongs to a connection, which a pooler may take away.
+    migrator.set_locking(false);
+    match db {
+        Db::Sqlite { writer, .. } => migrate_sqlite(&migrator, writer).await,
+        Db::Postgres { pool, pooler } => migrate_postgres(&migrator, pool, *pooler).await,
+    }
+}
+
+async fn migrate_sqlite(migrator: &sqlx::migrate::Migrator, writer: &SqlitePool) -> Result<()> {
+    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+    migrator.run(&mut *transaction).await?;
+    Ok(transaction.commit().await?)
+}
+
+async fn migrate_postgres(
+    migrator: &sqlx::migrate::Migrator,
+    pool: &PgPool,
+    pooler: Pooler,
+) -> Result<()> {
+    let mut transaction = pool.begin().await?;
+    if pooler == Pooler::Transaction {
+        // The migrator prepares by name, and an earlier one may have left the same names on the
+        // server's connection that we were given.
+        sqlx::raw_sql("DEALLOCATE ALL")
+            .execute(&mut *transaction)
+            .await?;
+    }
+    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+        .persistent(false)
+        .bind(MIGRATION_LOCK)
+        .execute(&mut *transaction)
+        .await?;
+    migrator.run(&mut *transaction).await?;
+    if pooler == Pooler::Transaction {
+        sqlx::raw_sql("DEALLOCATE ALL")
+            .execute(&mut *transaction)
+            .await?;
+    }
+    Ok(transaction.commit().await?)
+}

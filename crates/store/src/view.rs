@@ -1,0 +1,148 @@
+//! What a credential needs, in one read.
+
+use crate::column::{Column as _, Columns, FromColumns};
+use crate::db::sql;
+use crate::error::Result;
+use crate::{Grant, GrantId, Link, LinkId, ProviderId, Store, UserId};
+
+/// Every enabled provider, with a user's links there.
+#[derive(Debug, Clone, Default)]
+pub struct CredentialView {
+    /// The providers, by name.
+    pub providers: Vec<ViewedProvider>,
+}
+
+/// What matching a host needs to know of a provider.
+#[derive(Debug, Clone)]
+pub struct ViewedProvider {
+    /// `prv_…`.
+    pub id: ProviderId,
+    /// The kind's id.
+    pub kind: String,
+    /// Its name, for messages.
+    pub name: String,
+    /// Base URL.
+    pub url: String,
+    /// API base; none: by kind.
+    pub api_url: Option<String>,
+    /// Git over HTTPS base; none: by kind.
+    pub git_url: Option<String>,
+    /// When narrowing was switched off.
+    pub narrowing_off_at: Option<i64>,
+    /// What is wrong with its configuration.
+    pub alarm: Option<String>,
+    /// The user's links there, oldest first, without those being removed.
+    pub links: Vec<ViewedLink>,
+}
+
+/// A link with its grants and rules.
+#[derive(Debug, Clone)]
+pub struct ViewedLink {
+    /// The link.
+    pub link: Link,
+    /// Its grants: at most one for each purpose.
+    pub grants: Vec<Grant>,
+    /// The patterns of the rules that name it.
+    pub rules: Vec<String>,
+}
+
+/// One row of the join.
+struct ViewRow {
+    provider: ViewedProvider,
+    link: Option<Link>,
+    grant: Option<Grant>,
+    rules: Vec<String>,
+}
+
+impl FromColumns for ViewRow {
+    fn from_columns(row: &dyn Columns, _prefix: &str) -> sqlx::Result<Self> {
+        let link = Option::<LinkId>::read(row, "l_id")?;
+        let grant = Option::<GrantId>::read(row, "g_id")?;
+        Ok(Self {
+            provider: ViewedProvider {
+                id: ProviderId::read(row, "id")?,
+                kind: row.text("kind")?,
+                name: row.text("provider_name")?,
+                url: row.text("url")?,
+                api_url: row.text_or_none("api_url")?,
+                git_url: row.text_or_none("git_url")?,
+                narrowing_off_at: row.number_or_none("narrowing_off_at")?,
+                alarm: row.text_or_none("alarm")?,
+                links: Vec::new(),
+            },
+            link: link.map(|_| Link::from_columns(row, "l_")).transpose()?,
+            grant: grant.map(|_| Grant::from_columns(row, "g_")).transpose()?,
+            rules: Option::<Vec<String>>::read(row, "rules")?.unwrap_or_default(),
+        })
+    }
+}
+
+impl Store {
+    /// Every enabled provider with a user's links, grants and rules, in one statement: with the
+    /// look-up of the workspace's token these are the two reads of a credential.
+    pub async fn credential_view(&self, user: &UserId) -> Result<CredentialView> {
+        let statement = sql(
+            "SELECT p.id, p.kind, p.name AS provider_name, p.url, p.api_url, p.git_url,
+                    p.narrowing_off_at, p.alarm,
+                    l.id AS l_id, l.user_id AS l_user_id, l.provider_id AS l_provider_id,
+                    l.account_id AS l_account_id, l.login AS l_login, l.name AS l_name,
+                    l.email AS l_email, l.emails AS l_emails, l.noreply AS l_noreply,
+                    l.created_at AS l_created_at, l.last_used_at AS l_last_used_at,
+                    l.dead_at AS l_dead_at, l.dead_reason AS l_dead_reason,
+                    l.unlinking_at AS l_unlinking_at,
+                    g.id AS g_id, g.link_id AS g_link_id, g.purpose AS g_purpose,
+                    g.access AS g_access, g.refresh AS g_refresh,
+                    g.token_secret AS g_token_secret, g.session_handle AS g_session_handle,
+                    g.scopes AS g_scopes, g.expires_at AS g_expires_at,
+                    g.token_id AS g_token_id, g.remote_id AS g_remote_id,
+                    g.obtained_at AS g_obtained_at, g.version AS g_version,
+                    g.lease_owner AS g_lease_owner, g.lease_until AS g_lease_until,
+                    g.handed_at AS g_handed_at, g.retry_at AS g_retry_at,
+                    g.failures AS g_failures, g.suspect_since AS g_suspect_since,
+                    g.forced_at AS g_forced_at,
+                    (SELECT string_agg(r.pattern, $2) FROM rules r
+                     WHERE r.link_id = l.id) AS rules
+             FROM providers p
+             LEFT JOIN links l
+               ON l.provider_id = p.id AND l.user_id = $1 AND l.unlinking_at IS NULL
+             LEFT JOIN grants g ON g.link_id = l.id
+             WHERE p.disabled_at IS NULL
+             ORDER BY p.name, l.created_at, l.id, g.purpose",
+        )
+        .bind(user)
+        .bind("\n");
+        Ok(gather(self.db.all(statement).await?))
+    }
+}
+
+/// Folds the rows of the join, which come provider by provider and link by link.
+fn gather(rows: Vec<ViewRow>) -> CredentialView {
+    let mut view = CredentialView::default();
+    for row in rows {
+        if view
+            .providers
+            .last()
+            .is_none_or(|last| last.id != row.provider.id)
+        {
+            view.providers.push(row.provider);
+        }
+        let (Some(provider), Some(link)) = (view.providers.last_mut(), row.link) else {
+            continue;
+        };
+        if provider
+            .links
+            .last()
+            .is_none_or(|last| last.link.id != link.id)
+        {
+            provider.links.push(ViewedLink {
+                link,
+                grants: Vec::new(),
+                rules: row.rules,
+            });
+        }
+        if let Some(viewed) = provider.links.last_mut() {
+            viewed.grants.extend(row.grant);
+        }
+    }
+    view
+}
