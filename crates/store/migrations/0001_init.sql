@@ -28,6 +28,14 @@ CREATE TABLE one_time_links (
 CREATE INDEX one_time_links_by_user ON one_time_links (user_id);
 CREATE INDEX one_time_links_by_end ON one_time_links (expires_at);
 
+-- How often something was tried that must not be tried often.
+CREATE TABLE tries (
+    place    TEXT   PRIMARY KEY,             -- a hash of who tried what
+    number   BIGINT NOT NULL,
+    since_at BIGINT NOT NULL
+);
+CREATE INDEX tries_by_age ON tries (since_at);
+
 CREATE TABLE sessions (
     id           TEXT   PRIMARY KEY,
     token_hash   TEXT   NOT NULL UNIQUE,

@@ -157,13 +157,20 @@ impl Db {
 
     /// The row that a writing statement with RETURNING gives, where there is one.
     pub(crate) async fn returned<T: FromColumns>(&self, statement: Statement) -> Result<Option<T>> {
-        Ok(db!(write self, statement, |query, conn| {
-            let row = query.fetch_optional(conn).await?;
-            row.map(|row| T::from_columns(&row, "")).transpose()?
-        }))
+        Ok(self.all_returned(statement).await?.into_iter().next())
     }
 
-    /// Every row that a writing statement with RETURNING gives.
+    /// The row of a writing statement with RETURNING that always gives one.
+    pub(crate) async fn returned_one<T: FromColumns>(&self, statement: Statement) -> Result<T> {
+        Ok(self
+            .returned(statement)
+            .await?
+            .ok_or(sqlx::Error::RowNotFound)?)
+    }
+
+    /// Every row that a writing statement with RETURNING gives. Reading them all is what tells
+    /// that the statement has ended and is committed: a caller that stops at the first row may
+    /// go on before that.
     pub(crate) async fn all_returned<T: FromColumns>(
         &self,
         statement: Statement,
@@ -225,9 +232,12 @@ impl Transaction {
         &mut self,
         statement: Statement,
     ) -> Result<Option<T>> {
+        // All rows are read, for the reason that `all_returned` gives.
         Ok(within!(self, statement, |query, conn| {
-            let row = query.fetch_optional(conn).await?;
-            row.map(|row| T::from_columns(&row, "")).transpose()?
+            let rows = query.fetch_all(conn).await?;
+            rows.first()
+                .map(|row| T::from_columns(row, ""))
+                .transpose()?
         }))
     }
 

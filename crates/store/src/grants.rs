@@ -6,11 +6,13 @@
 //! (a re-link, an unlink) moves the version on or stops swaps, so a late refresher cannot
 //! bring old tokens back.
 
+use std::collections::BTreeMap;
+
 use secrets::Sealed;
 
 use crate::column::row;
 use crate::db::{Statement, sql};
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::{GrantId, LinkId, Store, WorkspaceId};
 
 row! {
@@ -115,26 +117,21 @@ pub struct Failure {
 }
 
 impl Store {
-    /// Writes the tokens of a consent: a new grant, or new tokens for the one of this link and
-    /// purpose, which keeps its id. Returns the grant it replaced, whose tokens are to be
-    /// revoked. Leases, failures and doubts of the old tokens end. A link that is being removed
-    /// takes no grant ([`crate::StoreError::Dangling`]).
+    /// Writes the tokens of a consent, in place of the grant that the link had for the purpose.
+    /// Returns the grant it replaced, whose tokens are to be revoked; leases on that one end. A
+    /// link that is being removed takes no grant ([`StoreError::Dangling`]).
     pub async fn put_grant(&self, grant: &Grant) -> Result<Option<Grant>> {
         let mut transaction = self.db.begin().await?;
-        // Locks the link against a removal that begins meanwhile, and then the old grant.
+        // Keeps a removal from beginning meanwhile.
         let lock = sql("UPDATE links SET login = login WHERE id = $1 AND unlinking_at IS NULL");
         if transaction.execute(lock.bind(&grant.link_id)).await? == 0 {
-            return Err(crate::StoreError::Dangling);
+            return Err(StoreError::Dangling);
         }
-        let old = sql("SELECT * FROM grants WHERE link_id = $1 AND purpose = $2")
+        let old = sql("DELETE FROM grants WHERE link_id = $1 AND purpose = $2 RETURNING *")
             .bind(&grant.link_id)
             .bind(&grant.purpose);
-        let lock = sql("UPDATE grants SET version = version WHERE link_id = $1 AND purpose = $2")
-            .bind(&grant.link_id)
-            .bind(&grant.purpose);
-        transaction.execute(lock).await?;
         let old = transaction.optional(old).await?;
-        transaction.execute(upsert_grant(grant)).await?;
+        transaction.execute(insert_grant(grant)).await?;
         transaction.commit().await?;
         Ok(old)
     }
@@ -232,6 +229,15 @@ impl Store {
     /// replaced meanwhile.
     pub async fn note_dead_grant(&self, lease: &Lease, reason: &str, now: i64) -> Result<bool> {
         let mut transaction = self.db.begin().await?;
+        // The link before the grant, as everywhere: two transactions never wait for each other.
+        let statement = sql(
+            "UPDATE links SET dead_at = COALESCE(dead_at, $3), dead_reason = $2
+             WHERE id = (SELECT link_id FROM grants WHERE id = $1)",
+        )
+        .bind(&lease.grant_id)
+        .bind(reason)
+        .bind(&now);
+        transaction.execute(statement).await?;
         let release = sql(
             "UPDATE grants SET failures = failures + 1, lease_owner = NULL, lease_until = NULL
              WHERE id = $1 AND version = $2 AND lease_owner = $3",
@@ -242,14 +248,6 @@ impl Store {
         if transaction.execute(release).await? == 0 {
             return Ok(false);
         }
-        let statement = sql(
-            "UPDATE links SET dead_at = COALESCE(dead_at, $3), dead_reason = $2
-             WHERE id = (SELECT link_id FROM grants WHERE id = $1)",
-        )
-        .bind(&lease.grant_id)
-        .bind(reason)
-        .bind(&now);
-        transaction.execute(statement).await?;
         transaction.commit().await?;
         Ok(true)
     }
@@ -269,10 +267,8 @@ impl Store {
     /// and its link, in one transaction however many there are.
     pub async fn note_handed(&self, handed: &[Handed]) -> Result<()> {
         let mut transaction = self.db.begin().await?;
-        for hand in handed {
-            for statement in note_one_handed(hand) {
-                transaction.execute(statement).await?;
-            }
+        for statement in note_in_order(handed) {
+            transaction.execute(statement).await?;
         }
         transaction.commit().await
     }
@@ -295,19 +291,11 @@ impl Store {
     }
 }
 
-fn upsert_grant(grant: &Grant) -> Statement {
+fn insert_grant(grant: &Grant) -> Statement {
     sql("INSERT INTO grants
            (id, link_id, purpose, access, refresh, token_secret, session_handle, scopes,
             expires_at, token_id, remote_id, obtained_at, version, failures)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1, 0)
-         ON CONFLICT (link_id, purpose) DO UPDATE
-         SET access = excluded.access, refresh = excluded.refresh,
-             token_secret = excluded.token_secret, session_handle = excluded.session_handle,
-             scopes = excluded.scopes, expires_at = excluded.expires_at,
-             token_id = excluded.token_id, remote_id = excluded.remote_id,
-             obtained_at = excluded.obtained_at, version = grants.version + 1,
-             lease_owner = NULL, lease_until = NULL, handed_at = NULL, retry_at = NULL,
-             failures = 0, suspect_since = NULL, forced_at = NULL")
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1, 0)")
     .bind(&grant.id)
     .bind(&grant.link_id)
     .bind(&grant.purpose)
@@ -322,27 +310,44 @@ fn upsert_grant(grant: &Grant) -> Statement {
     .bind(&grant.obtained_at)
 }
 
-/// A grant or workspace that went away meanwhile leaves nothing to note.
-fn note_one_handed(handed: &Handed) -> [Statement; 4] {
-    [
+/// Table by table, and in each in the order of ids, so that two batches never wait for each
+/// other. What went away meanwhile leaves nothing to note.
+fn note_in_order(handed: &[Handed]) -> Vec<Statement> {
+    let by_workspace: BTreeMap<_, _> = handed
+        .iter()
+        .map(|hand| (&hand.workspace_id, hand))
+        .collect();
+    let by_grant: BTreeMap<_, _> = handed.iter().map(|hand| (&hand.grant_id, hand)).collect();
+    let by_pair: BTreeMap<_, _> = handed
+        .iter()
+        .map(|hand| ((&hand.workspace_id, &hand.grant_id, &hand.token_id), hand))
+        .collect();
+    let workspaces = by_workspace.values().map(|hand| {
+        sql("UPDATE workspaces SET last_seen_at = $2, last_used_at = $2 WHERE id = $1")
+            .bind(&hand.workspace_id)
+            .bind(&hand.at)
+    });
+    let links = by_grant.values().map(|hand| {
+        sql("UPDATE links SET last_used_at = $2
+             WHERE id = (SELECT link_id FROM grants WHERE id = $1)")
+        .bind(&hand.grant_id)
+        .bind(&hand.at)
+    });
+    let grants = by_grant.values().map(|hand| {
+        sql("UPDATE grants SET handed_at = $3 WHERE id = $1 AND token_id = $2")
+            .bind(&hand.grant_id)
+            .bind(&hand.token_id)
+            .bind(&hand.at)
+    });
+    let pairs = by_pair.values().map(|hand| {
         sql("INSERT INTO handed (workspace_id, grant_id, token_id, at)
              SELECT w.id, g.id, $3, $4 FROM workspaces w, grants g
              WHERE w.id = $1 AND g.id = $2
              ON CONFLICT (workspace_id, grant_id, token_id) DO UPDATE SET at = excluded.at")
-        .bind(&handed.workspace_id)
-        .bind(&handed.grant_id)
-        .bind(&handed.token_id)
-        .bind(&handed.at),
-        sql("UPDATE workspaces SET last_seen_at = $2, last_used_at = $2 WHERE id = $1")
-            .bind(&handed.workspace_id)
-            .bind(&handed.at),
-        sql("UPDATE grants SET handed_at = $3 WHERE id = $1 AND token_id = $2")
-            .bind(&handed.grant_id)
-            .bind(&handed.token_id)
-            .bind(&handed.at),
-        sql("UPDATE links SET last_used_at = $2
-             WHERE id = (SELECT link_id FROM grants WHERE id = $1)")
-        .bind(&handed.grant_id)
-        .bind(&handed.at),
-    ]
+        .bind(&hand.workspace_id)
+        .bind(&hand.grant_id)
+        .bind(&hand.token_id)
+        .bind(&hand.at)
+    });
+    workspaces.chain(links).chain(grants).chain(pairs).collect()
 }

@@ -43,7 +43,7 @@ impl Store {
     /// Adds a link, or adopts the one that the user already has with this account: that one
     /// keeps its id and age, takes the account's new names and is alive again. Returns what is
     /// stored.
-    pub async fn add_link(&self, link: &Link) -> Result<Option<Link>> {
+    pub async fn add_link(&self, link: &Link) -> Result<Link> {
         let statement = sql("INSERT INTO links
                (id, user_id, provider_id, account_id, login, name, email, emails, noreply,
                 created_at)
@@ -63,7 +63,7 @@ impl Store {
         .bind(&link.emails)
         .bind(&link.noreply)
         .bind(&link.created_at);
-        self.db.returned(statement).await
+        self.db.returned_one(statement).await
     }
 
     /// One link of a user.
@@ -134,15 +134,24 @@ impl Store {
     }
 
     /// Begins the removal of a user's link: from here on no refresh is stored and nothing is
-    /// handed out. Begins once; asked again it still answers true, so that a removal that a
-    /// crash cut short can go on.
+    /// handed out. A refresh that is just being stored is waited for, so that its tokens can be
+    /// read and revoked. Begins once; asked again it still answers true, so that a removal that
+    /// a crash cut short can go on.
     pub async fn begin_unlink(&self, user: &UserId, link: &LinkId, now: i64) -> Result<bool> {
+        let mut transaction = self.db.begin().await?;
         let statement = sql("UPDATE links SET unlinking_at = COALESCE(unlinking_at, $3)
              WHERE user_id = $1 AND id = $2")
         .bind(user)
         .bind(link)
         .bind(&now);
-        self.db.changed(statement).await
+        if transaction.execute(statement).await? == 0 {
+            return Ok(false);
+        }
+        // Swaps under way compare this version.
+        let grants = sql("UPDATE grants SET version = version + 1 WHERE link_id = $1").bind(link);
+        transaction.execute(grants).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// Links whose removal began at `before` or earlier and has not ended.

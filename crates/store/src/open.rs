@@ -115,7 +115,8 @@ async fn open_postgres(url: &str) -> Result<Db> {
         StoreError::Address(format!("the database's address is not understood: {error}"))
     })?;
     if pooler == Pooler::Transaction {
-        options = options.statement_cache_capacity(0);
+        // Nothing is remembered by name, and PgBouncer refuses start-up parameters it does not know.
+        options = options.statement_cache_capacity(0).extra_float_digits(None);
     }
     let pool: PgPool = PgPoolOptions::new()
         .max_connections(POSTGRES_CONNECTIONS)

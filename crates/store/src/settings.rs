@@ -33,21 +33,25 @@ impl Store {
     }
 
     /// Deletes what ended before `now`: one-time links, sessions, API tokens and device sign-ins
-    /// at once, attempts without tokens to revoke, and drafts begun at `drafts_before` or
-    /// earlier. Returns how many rows went.
-    pub async fn drop_ended(&self, now: i64, drafts_before: i64) -> Result<u64> {
+    /// at once, attempts without tokens to revoke, and drafts and counted tries begun at `before`
+    /// or earlier. Returns how many rows went.
+    pub async fn drop_ended(&self, now: i64, before: i64) -> Result<u64> {
         let ended = [
-            "DELETE FROM one_time_links WHERE expires_at <= $1",
-            "DELETE FROM attempts WHERE expires_at <= $1 AND tokens IS NULL",
-            "DELETE FROM sessions WHERE expires_at <= $1",
-            "DELETE FROM api_tokens WHERE expires_at <= $1",
-            "DELETE FROM devices WHERE expires_at <= $1",
+            ("DELETE FROM one_time_links WHERE expires_at <= $1", now),
+            (
+                "DELETE FROM attempts WHERE expires_at <= $1 AND tokens IS NULL",
+                now,
+            ),
+            ("DELETE FROM sessions WHERE expires_at <= $1", now),
+            ("DELETE FROM api_tokens WHERE expires_at <= $1", now),
+            ("DELETE FROM devices WHERE expires_at <= $1", now),
+            ("DELETE FROM provider_drafts WHERE created_at <= $1", before),
+            ("DELETE FROM tries WHERE since_at <= $1", before),
         ];
         let mut dropped = 0;
-        for text in ended {
-            dropped += self.db.execute(sql(text).bind(&now)).await?;
+        for (text, time) in ended {
+            dropped += self.db.execute(sql(text).bind(&time)).await?;
         }
-        let drafts = sql("DELETE FROM provider_drafts WHERE created_at <= $1").bind(&drafts_before);
-        Ok(dropped + self.db.execute(drafts).await?)
+        Ok(dropped)
     }
 }

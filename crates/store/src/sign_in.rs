@@ -164,6 +164,30 @@ impl Store {
             .await
     }
 
+    /// Counts a try at a place and returns how many there were since the first one; one that lies
+    /// at `since` or earlier is forgotten.
+    pub async fn count_try(&self, place: &str, now: i64, since: i64) -> Result<i64> {
+        let statement = sql(
+            "INSERT INTO tries (place, number, since_at) VALUES ($1, 1, $2)
+             ON CONFLICT (place) DO UPDATE
+             SET number = CASE WHEN tries.since_at > $3 THEN tries.number + 1 ELSE 1 END,
+                 since_at = CASE WHEN tries.since_at > $3 THEN tries.since_at ELSE $2 END
+             RETURNING number",
+        )
+        .bind(place)
+        .bind(&now)
+        .bind(&since);
+        Ok(self.db.returned_one::<Number>(statement).await?.number)
+    }
+
+    /// Forgets the tries at a place.
+    pub async fn forget_tries(&self, place: &str) -> Result<()> {
+        self.db
+            .execute(sql("DELETE FROM tries WHERE place = $1").bind(place))
+            .await?;
+        Ok(())
+    }
+
     /// Adds a browser session.
     pub async fn add_session(&self, token: &TokenHash, session: &Session) -> Result<()> {
         let statement = sql("INSERT INTO sessions
