@@ -11,7 +11,7 @@ use crate::{
     Account, Auth, AuthStyle, Body, Call, Client, Defaults, Email, GuideStep, Kind, Minted,
     MintedId, Narrowing, OAuth1, OAuth2, Ours, Probe, Purpose, Refusal, RemoteKey, Reply, Site,
     SshSettings, Step, Usage,
-    call::{gone, id_segment, key_blob, under},
+    call::{child, gone, id_segment, key_blob, under},
     known_hosts::host_for,
     oauth1::problem,
     oauth2,
@@ -483,11 +483,7 @@ where
             if user.id.to_string() != id {
                 return Err(Refusal::NotFound);
             }
-            let mut url = tokens;
-            if let Ok(mut path) = url.path_segments_mut() {
-                path.push(&user.slug);
-            }
-            Ok(Step::Then(then(url)))
+            Ok(Step::Then(then(child(&tokens, &user.slug))))
         },
     )
 }

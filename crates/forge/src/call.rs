@@ -204,6 +204,15 @@ pub(crate) fn under(at: &Url, path: &str) -> Url {
     url
 }
 
+/// `at` with one more path segment, whatever characters `name` has.
+pub(crate) fn child(at: &Url, name: &str) -> Url {
+    let mut url = at.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().push(name);
+    }
+    url
+}
+
 /// Success of a deletion: what is gone already is deleted.
 pub(crate) fn gone(reply: Result<Reply, Refusal>) -> Result<Step<()>, Refusal> {
     match reply {

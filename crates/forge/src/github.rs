@@ -2,7 +2,6 @@
 //! <https://docs.github.com/en/apps/oauth-apps>
 
 use http::{Method, StatusCode};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,7 +10,7 @@ use url::Url;
 use crate::{
     Account, Auth, AuthStyle, Body, Call, Client, Defaults, Email, GuideStep, Kind, Narrowing,
     OAuth2, Ours, Probe, Purpose, Refusal, RemoteKey, Reply, Site, Step, Usage,
-    call::{gone, id_segment, key_blob, under},
+    call::{child, gone, id_segment, key_blob, under},
     known_hosts::{addresses_of, host_for, keys_of},
     oauth2::split_scopes,
     refusal::said,
@@ -233,8 +232,10 @@ impl Kind for GitHub {
     /// Ends this token alone. `…/grant` would end every token of this person and delete the keys
     /// that our application made.
     fn revoke(&self, site: &Site, client: &Client, token: &SecretString) -> Option<Call<()>> {
-        let id = utf8_percent_encode(&client.id, NON_ALPHANUMERIC);
-        let url = under(&site.api, &format!("applications/{id}/token"));
+        let url = under(
+            &child(&under(&site.api, "applications"), &client.id),
+            "token",
+        );
         let body = json!({ "access_token": token.expose_secret() });
         let auth = Auth::Basic(client.id.clone(), client.secret.clone());
         let call = call(Method::DELETE, url, |reply| {
