@@ -1,6 +1,7 @@
 //! The developer commands as a library, so that tests can use the same rooms.
 
 pub mod browser;
+pub mod demo;
 pub mod install;
 pub mod postgres;
 pub mod shell;

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use xtask::demo::{self, Afterwards};
 use xtask::{install, test};
 
 #[derive(Parser)]
@@ -14,6 +15,12 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Do the main job with real Git and SSH against a stand-in of every kind of provider.
+    Demo {
+        /// Leave everything running and print the console's address and sign-ins.
+        #[arg(long)]
+        stay: bool,
+    },
     /// Install what the tests need and run all of them.
     Test {
         /// Passed on to the test runner, such as a part of a test's name.
@@ -25,6 +32,8 @@ enum Command {
 
 fn main() -> Result<()> {
     match Arguments::parse().command {
+        Command::Demo { stay: true } => demo::run(Afterwards::Stay),
+        Command::Demo { stay: false } => demo::run(Afterwards::Leave),
         Command::Test { filter } => test::run(&filter),
         Command::Install => install::all().map(drop),
     }
