@@ -93,6 +93,11 @@ impl Kind for BitbucketServer {
         self.auth
     }
 
+    fn sibling(&self) -> Option<&'static str> {
+        let other = if self.auth == AuthStyle::OAuth1 { OVER_OAUTH2 } else { OVER_OAUTH1 };
+        Some(other.id)
+    }
+
     fn guide(&self, ours: &Ours) -> Vec<GuideStep> {
         match self.auth {
             AuthStyle::OAuth1 => application_link(ours),

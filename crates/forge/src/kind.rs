@@ -93,6 +93,12 @@ pub trait Kind: Sync {
         None
     }
 
+    /// The other kind that is the same software registered another way: a provider may be moved to
+    /// it, and keeps its accounts and keys.
+    fn sibling(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Lists the account's own keys that serve `usage`; GitLab has one list and answers with it all.
     fn list_keys(&self, _site: &Site, _usage: Usage) -> Option<Call<Vec<RemoteKey>>> {
         None
