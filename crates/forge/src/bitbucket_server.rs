@@ -94,7 +94,11 @@ impl Kind for BitbucketServer {
     }
 
     fn sibling(&self) -> Option<&'static str> {
-        let other = if self.auth == AuthStyle::OAuth1 { OVER_OAUTH2 } else { OVER_OAUTH1 };
+        let other = if self.auth == AuthStyle::OAuth1 {
+            OVER_OAUTH2
+        } else {
+            OVER_OAUTH1
+        };
         Some(other.id)
     }
 

@@ -75,7 +75,7 @@ impl Kind for GitLab {
                 "Press Save application. Copy the Application ID and the Secret, which is shown once, and enter them here as client id and client secret.",
             ),
             GuideStep::say(
-                "An application that has the scope api alone works too, but only with narrowing switched off for this provider: with narrowing on GitLab shows an error page of its own (the requested scope is invalid) and nobody comes back to us. What Git receives could then manage the account, so better tick all four.",
+                "An application that has the scope api alone works too, but only with narrowing switched off for this provider (One consent for everything): with narrowing on, GitLab shows an error page of its own (the requested scope is invalid) and nobody comes back to us. What Git receives could then manage the account, so better tick all four.",
             ),
         ]
     }
@@ -127,7 +127,7 @@ impl Kind for GitLab {
 
     fn consent_hint(&self) -> Option<&'static str> {
         Some(
-            "if the application at GitLab lacks one of the scopes api, read_user, read_repository and write_repository, people see GitLab's own error page and never come back: tick all four, or switch narrowing off where it has api alone",
+            "if the application at GitLab lacks one of the scopes api, read_user, read_repository and write_repository, people see GitLab's own error page and never come back: tick all four, or tick One consent for everything (narrowing off) where it has api alone",
         )
     }
 
