@@ -481,20 +481,16 @@ where
     T: 'static,
     F: FnOnce(Url) -> Call<T> + Send + 'static,
 {
+    let users = under(&site.api, "api/latest/users");
     let tokens = under(&site.api, "access-tokens/latest/users");
     let (id, login) = (account.id.clone(), account.login.clone());
-    find_user(
-        under(&site.api, "api/latest/users"),
-        login,
-        0,
-        move |user| {
-            // A login can be given to somebody else; the id cannot.
-            if user.id.to_string() != id {
-                return Err(Refusal::NotFound);
-            }
-            Ok(Step::Then(then(child(&tokens, &user.slug))))
-        },
-    )
+    find_user(users, login, 0, move |user| {
+        // A login can be given to somebody else; the id cannot.
+        if user.id.to_string() != id {
+            return Err(Refusal::NotFound);
+        }
+        Ok(Step::Then(then(child(&tokens, &user.slug))))
+    })
 }
 
 fn read_properties(reply: &Reply) -> Result<Probe, Refusal> {
