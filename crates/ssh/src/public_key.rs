@@ -63,6 +63,9 @@ impl PublicKey {
     pub fn from_blob(blob: &[u8]) -> Result<Self, WireError> {
         let mut reader = Reader::new(blob);
         let algorithm = reader.text()?.to_owned();
+        if !is_name(&algorithm) {
+            return Err(WireError::Unexpected("name of a key type"));
+        }
         check_fields(&algorithm, reader)?;
         Ok(Self {
             algorithm,
@@ -139,6 +142,16 @@ impl<'a> Fields<'a> {
             ..PublicKey::from_blob(&blob)?
         }))
     }
+}
+
+/// Whether a key type has a name that stays one field of a line: at most 64 printable characters
+/// without a comma (RFC 4251 section 6), and no marker in front.
+fn is_name(algorithm: &str) -> bool {
+    (1..=64).contains(&algorithm.len())
+        && algorithm
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b',')
+        && !algorithm.starts_with('@')
 }
 
 /// Checks that the fields after the type are there, and no more; of a type not known here, that

@@ -97,6 +97,16 @@ fn a_blob_without_the_fields_of_its_type_is_refused() {
 }
 
 #[test]
+fn a_key_type_that_would_break_its_line_is_refused() {
+    for name in ["", "a b", "a\nb", "a,b", "@revoked", "ü", &"a".repeat(65)] {
+        let blob = Writer::new().string(name).string("body").into_vec();
+        assert!(PublicKey::from_blob(&blob).is_err(), "{name}");
+    }
+    let blob = Writer::new().string("sk-ssh-ed25519@openssh.com");
+    assert!(PublicKey::from_blob(&blob.string("body").into_vec()).is_ok());
+}
+
+#[test]
 fn a_known_hosts_line_pins_the_alias() {
     let mut key = PublicKey::parse(ED25519).unwrap();
     key.comment = "left out".into();
