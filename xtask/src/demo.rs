@@ -48,7 +48,7 @@ pub enum Afterwards {
 /// # Errors
 /// When it cannot be set up, or a cell of the table is ✗.
 pub fn run(afterwards: Afterwards) -> Result<()> {
-    let mut demo = Demo::start(PROVIDERS)?;
+    let mut demo = Demo::start(Build::Debug, PROVIDERS)?;
     let table = demo.main_job();
     println!("\n{table}");
     if afterwards == Afterwards::Stay {
@@ -66,9 +66,9 @@ impl Demo {
     ///
     /// # Errors
     /// When something does not start.
-    pub fn start(rows: &[Row]) -> Result<Self> {
+    pub fn start(build: Build, rows: &[Row]) -> Result<Self> {
         let programs = timed("build forgepass-server and forgepass", || {
-            world::build(Build::Debug)
+            world::build(build)
         })?;
         let runtime = Runtime::new()?;
         let world = timed("start the server on the embedded database", || {

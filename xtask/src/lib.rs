@@ -1,5 +1,6 @@
 //! The developer commands as a library, so that tests can use the same rooms.
 
+pub mod bench;
 pub mod browser;
 pub mod demo;
 pub mod install;

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use xtask::bench::{self, Subject};
 use xtask::demo::{self, Afterwards};
 use xtask::{install, test};
 
@@ -21,6 +22,11 @@ enum Command {
         #[arg(long)]
         stay: bool,
     },
+    /// Measure the budgets as ratios in one run.
+    Bench {
+        /// What to measure; everything where nothing is named.
+        subjects: Vec<Subject>,
+    },
     /// Install what the tests need and run all of them.
     Test {
         /// Passed on to the test runner, such as a part of a test's name.
@@ -34,6 +40,7 @@ fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Demo { stay: true } => demo::run(Afterwards::Stay),
         Command::Demo { stay: false } => demo::run(Afterwards::Leave),
+        Command::Bench { subjects } => bench::run(&subjects),
         Command::Test { filter } => test::run(&filter),
         Command::Install => install::all().map(drop),
     }

@@ -1,5 +1,6 @@
 //! A developer's workspace for the demo: an empty environment, a HOME of its own, the real programs.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -139,6 +140,45 @@ impl Workspace {
                 Err(error.context(String::from_utf8_lossy(&output.stderr).into_owned()))
             }
         }
+    }
+
+    /// What `git credential fill` answers for `url`.
+    ///
+    /// # Errors
+    /// When there is no credential.
+    pub fn credential(&self, url: &str) -> Result<String> {
+        let mut git = self.command("git");
+        git.args(["credential", "fill"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut child = git.spawn()?;
+        let mut input = child.stdin.take().context("no standard input")?;
+        write!(input, "url={url}\n\n")?;
+        drop(input);
+        let output = child.wait_with_output()?;
+        if !output.status.success() {
+            bail!("git credential fill ended with {}", output.status);
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// The workspace token, from its one file.
+    ///
+    /// # Errors
+    /// When the workspace is not signed in.
+    pub fn token(&self) -> Result<String> {
+        let file = self.home().join(".config/forgepass/token");
+        Ok(std::fs::read_to_string(file)?.trim().to_owned())
+    }
+
+    /// The random id of this machine, which the token is bound to.
+    ///
+    /// # Errors
+    /// When no workspace of this user ever signed in.
+    pub fn machine(&self) -> Result<String> {
+        let user = rustix::process::getuid().as_raw();
+        let file = format!("/var/tmp/forgepass-{user}/machine");
+        Ok(std::fs::read_to_string(file)?.trim().to_owned())
     }
 
     /// Ends the agent of this workspace.

@@ -19,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ssh", &[]),
     ("store", &["secrets"]),
     ("testforge", &[]),
-    ("xtask", &["testforge"]),
+    ("xtask", &["ssh", "testforge"]),
 ];
 
 /// What else tests may use, so that they can put real parts together.
