@@ -1,1 +1,119 @@
-//! Writing the audit log. What stands in it is for people to read and is never a secret.
+//! The audit log: what was done, by whom, through what. Never a secret.
+
+use secrets::random_id;
+use store::{Event, EventFilter, EventId, NamedEvent, ProviderId, UserId, WorkspaceId};
+
+use crate::{AsAuditor, Broker, Result};
+
+/// Something that happened, for the audit log.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    user: Option<UserId>,
+    workspace: Option<WorkspaceId>,
+    provider: Option<ProviderId>,
+    action: &'static str,
+    detail: String,
+    count: i64,
+}
+
+impl Entry {
+    /// An action, dotted, such as `link.begin`, and how it ended in words.
+    pub(crate) fn new(action: &'static str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self {
+            user: None,
+            workspace: None,
+            provider: None,
+            action,
+            detail,
+            count: 1,
+        }
+    }
+
+    /// Who did it, or whom it concerns where nobody else is known.
+    pub(crate) fn by(mut self, user: &UserId) -> Self {
+        self.user = Some(user.clone());
+        self
+    }
+
+    /// Who did it, where that is a user and not the owner of the machine.
+    pub(crate) fn maybe_by(mut self, user: Option<&UserId>) -> Self {
+        self.user = user.cloned();
+        self
+    }
+
+    /// Through which workspace.
+    pub(crate) fn through(mut self, workspace: &WorkspaceId) -> Self {
+        self.workspace = Some(workspace.clone());
+        self
+    }
+
+    /// At which provider.
+    pub(crate) fn at(mut self, provider: &ProviderId) -> Self {
+        self.provider = Some(provider.clone());
+        self
+    }
+
+    /// How many times, for what is reported in batches.
+    pub(crate) fn times(mut self, count: i64) -> Self {
+        self.count = count;
+        self
+    }
+
+    fn event(self, now: i64) -> Event {
+        Event {
+            id: EventId(random_id("evt")),
+            at: now,
+            user_id: self.user,
+            workspace_id: self.workspace,
+            provider_id: self.provider,
+            action: self.action.to_owned(),
+            detail: self.detail.chars().filter(|c| !c.is_control()).collect(),
+            count: self.count,
+        }
+    }
+}
+
+impl Broker {
+    /// Writes entries. What they tell has happened already, so a database that is away does not make
+    /// it fail: the entries then stand in the server's log.
+    pub(crate) async fn record(&self, entries: impl IntoIterator<Item = Entry>) {
+        let now = self.store().now().await.unwrap_or_default();
+        let events: Vec<Event> = entries.into_iter().map(|entry| entry.event(now)).collect();
+        if events.is_empty() {
+            return;
+        }
+        if let Err(error) = self.store().add_events(&events).await {
+            for event in events {
+                tracing::error!(
+                    event.action = %event.action,
+                    event.detail = %event.detail,
+                    user.id = event.user_id.as_ref().map(UserId::as_str),
+                    workspace.id = event.workspace_id.as_ref().map(WorkspaceId::as_str),
+                    provider.id = event.provider_id.as_ref().map(ProviderId::as_str),
+                    %error,
+                    "an event of the audit log could not be stored"
+                );
+            }
+        }
+    }
+}
+
+/// Most events of one page.
+const LARGEST_PAGE: i64 = 500;
+
+impl AsAuditor {
+    /// Events that match, newest first, before the event `before`; at most `limit`, and 500 at most.
+    pub async fn events(
+        &self,
+        filter: &EventFilter,
+        before: Option<&EventId>,
+        limit: i64,
+    ) -> Result<Vec<NamedEvent>> {
+        Ok(self
+            .broker
+            .store()
+            .events(filter, before, limit.clamp(1, LARGEST_PAGE))
+            .await?)
+    }
+}

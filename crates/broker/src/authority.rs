@@ -51,9 +51,10 @@ impl AsUser {
     /// `forbidden` for every other role.
     pub fn site_manager(&self) -> Result<AsSiteManager> {
         match self.user.role {
-            Role::SiteManager => {
-                Ok(AsSiteManager { broker: self.broker.clone(), user: self.user.clone() })
-            }
+            Role::SiteManager => Ok(AsSiteManager {
+                broker: self.broker.clone(),
+                user: self.user.clone(),
+            }),
             Role::Member | Role::Auditor => Err(forbidden("a site manager")),
         }
     }
@@ -64,7 +65,9 @@ impl AsUser {
     /// `forbidden` for members.
     pub fn auditor(&self) -> Result<AsAuditor> {
         match self.user.role {
-            Role::SiteManager | Role::Auditor => Ok(AsAuditor { broker: self.broker.clone() }),
+            Role::SiteManager | Role::Auditor => Ok(AsAuditor {
+                broker: self.broker.clone(),
+            }),
             Role::Member => Err(forbidden("an auditor or a site manager")),
         }
     }

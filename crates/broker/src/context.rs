@@ -46,19 +46,42 @@ impl ProviderContext {
             None => SecretString::default(),
         };
         let signing_key = open_signing_key(broker, row.id.as_str(), row.signing_key.as_ref())?;
-        let client = Client { id: row.client_id.clone(), secret, callback: broker.config().callback()? };
-        Ok(Self { row, kind, site, origins, client, signing_key })
+        let client = Client {
+            id: row.client_id.clone(),
+            secret,
+            callback: broker.config().callback()?,
+        };
+        Ok(Self {
+            row,
+            kind,
+            site,
+            origins,
+            client,
+            signing_key,
+        })
     }
 }
 
 /// Where a client secret rests: it may be sent to these origins only.
 pub(crate) fn client_secret_place<'a>(provider: &'a str, origins: &'a [String]) -> Place<'a> {
-    Place { table: "providers", column: "client_secret", row: provider, owner: "", origins }
+    Place {
+        table: "providers",
+        column: "client_secret",
+        row: provider,
+        owner: "",
+        origins,
+    }
 }
 
 /// Where an OAuth 1.0a key rests: it is never sent, so it is bound to no origin.
 pub(crate) fn signing_key_place(provider: &str) -> Place<'_> {
-    Place { table: "providers", column: "signing_key", row: provider, owner: "", origins: &[] }
+    Place {
+        table: "providers",
+        column: "signing_key",
+        row: provider,
+        owner: "",
+        origins: &[],
+    }
 }
 
 fn open_signing_key(
@@ -73,7 +96,10 @@ fn open_signing_key(
 }
 
 fn moved(row: &Provider) -> Refused {
-    let detail = format!("the client secret of {} was entered for other addresses", row.name);
+    let detail = format!(
+        "the client secret of {} was entered for other addresses",
+        row.name
+    );
     Refused::new(RefusedKind::ProviderFault, detail)
         .hint("a site manager enters it again under Manage > Admin > Git OAuth")
 }
@@ -83,15 +109,28 @@ pub(crate) fn site_of(kind: &dyn Kind, row: &Provider) -> Result<Site> {
     let url = Url::parse(&row.url).map_err(Refused::internal)?;
     let defaults = kind.defaults(&url).map_err(Refused::internal)?;
     let parse = |text: &String| Url::parse(text).map_err(Refused::internal);
-    let api = row.api_url.as_ref().map(parse).transpose()?.unwrap_or(defaults.api);
-    let git = row.git_url.as_ref().map(parse).transpose()?.or(defaults.git);
+    let api = row
+        .api_url
+        .as_ref()
+        .map(parse)
+        .transpose()?
+        .unwrap_or(defaults.api);
+    let git = row
+        .git_url
+        .as_ref()
+        .map(parse)
+        .transpose()?
+        .or(defaults.git);
     Ok(Site { url, api, git })
 }
 
 /// The origins of a site, each once, in the order base, API, Git.
 pub(crate) fn origins(site: &Site) -> Vec<String> {
     let mut origins: Vec<String> = Vec::new();
-    for url in [Some(&site.url), Some(&site.api), site.git.as_ref()].into_iter().flatten() {
+    for url in [Some(&site.url), Some(&site.api), site.git.as_ref()]
+        .into_iter()
+        .flatten()
+    {
         let origin = url.origin().ascii_serialization();
         if !origins.contains(&origin) {
             origins.push(origin);

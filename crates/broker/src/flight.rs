@@ -18,7 +18,9 @@ pub(crate) struct Flights<T> {
 impl<T: Clone + Send + Sync + 'static> Flights<T> {
     /// No work yet.
     pub(crate) fn new() -> Self {
-        Self { running: Arc::default() }
+        Self {
+            running: Arc::default(),
+        }
     }
 
     /// Joins the run under `key`, or starts `work` as that run.
@@ -43,7 +45,11 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
         }
         let (sender, outcome) = watch::channel(None);
         running.insert(key.to_owned(), outcome.clone());
-        let landing = Landing { running: Arc::clone(&self.running), key: key.to_owned(), sender };
+        let landing = Landing {
+            running: Arc::clone(&self.running),
+            key: key.to_owned(),
+            sender,
+        };
         tokio::spawn(async move {
             let done = work.await;
             landing.land(done);
@@ -68,7 +74,10 @@ impl<T> Landing<T> {
     }
 
     fn forget(&self) {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        self.running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.key);
     }
 }
 
@@ -118,8 +127,11 @@ mod tests {
         let flights = Arc::new(Flights::new());
         let (gate, started) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let first = {
-            let (flights, gate, started) =
-                (Arc::clone(&flights), Arc::clone(&gate), Arc::clone(&started));
+            let (flights, gate, started) = (
+                Arc::clone(&flights),
+                Arc::clone(&gate),
+                Arc::clone(&started),
+            );
             tokio::spawn(async move {
                 let work = async move {
                     started.notify_one();
@@ -139,7 +151,9 @@ mod tests {
     #[tokio::test]
     async fn a_panic_in_the_work_frees_the_key() {
         let flights: Flights<u8> = Flights::new();
-        let broken = flights.join("grant", async { std::panic::resume_unwind(Box::new("broken")) });
+        let broken = flights.join("grant", async {
+            std::panic::resume_unwind(Box::new("broken"))
+        });
         assert_eq!(broken.await, None);
         assert_eq!(flights.join("grant", async { 3 }).await, Some(3));
     }

@@ -12,6 +12,7 @@ pub mod http;
 pub mod lifetimes;
 mod providers;
 mod refused;
+mod sessions;
 mod settings;
 mod signin;
 mod users;
@@ -26,7 +27,22 @@ use url::Url;
 
 pub use authority::{AsAuditor, AsSiteManager, AsUser, AsWorkspace};
 pub use context::ProviderContext;
+pub use providers::{
+    Check, Consequences, DraftView, Force, KindView, ProviderInput, ProviderView, ScannedHostKey,
+    TestReport,
+};
 pub use refused::{Refused, RefusedKind, Result};
+pub use sessions::{ApiTokenView, NewApiToken, SessionView};
+pub use settings::SSH_ALGORITHMS;
+pub use signin::{InvitationView, NewAccount, NewSession, Visitor};
+pub use store::{
+    ApiTokenId, Decision, DraftId, EventFilter, EventId, NamedEvent, ProviderId, Role, SessionId,
+    UserId, WorkspaceId,
+};
+pub use users::{Invitation, Suspended, UserView};
+pub use workspaces::{
+    DeviceAsk, DeviceBegun, NewWorkspace, PendingDevice, UnboundSsh, WorkspaceView,
+};
 
 /// What the broker must be told; the configuration file says it.
 #[derive(Debug, Clone)]
@@ -79,14 +95,25 @@ struct Inner {
     config: BrokerConfig,
     /// RSA pairs take seconds of a whole core: two at a time.
     rsa: Semaphore,
+    /// Argon2id takes 19 MiB a time: a burst of sign-ins must not take the machine's memory.
+    passwords: Semaphore,
 }
 
 impl Broker {
     /// A broker over `store`, whose secrets `keyring` opens.
     pub fn new(store: Store, keyring: Keyring, config: BrokerConfig) -> Self {
         let door = http::Door::new(store.clone(), &config);
-        let rsa = Semaphore::new(2);
-        Self { inner: Arc::new(Inner { store, keyring, door, config, rsa }) }
+        let (rsa, passwords) = (Semaphore::new(2), Semaphore::new(4));
+        Self {
+            inner: Arc::new(Inner {
+                store,
+                keyring,
+                door,
+                config,
+                rsa,
+                passwords,
+            }),
+        }
     }
 
     /// The deployment's configuration.
@@ -117,7 +144,9 @@ impl Broker {
         T: Send + 'static,
         W: FnOnce() -> T + Send + 'static,
     {
-        tokio::task::spawn_blocking(work).await.map_err(Refused::internal)
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(Refused::internal)
     }
 
     /// Like [`Broker::blocking`], for making RSA pairs: two at a time at most.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use store::StoreError;
+
 /// How a use case was refused. Callers act on it; people read [`Refused::detail`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefusedKind {
@@ -122,7 +124,10 @@ impl Refused {
 
     /// A fault of ours; `cause` goes to the log and nowhere else.
     pub fn internal(cause: impl fmt::Display) -> Self {
-        let mut refused = Self::new(RefusedKind::Internal, "something went wrong inside the server");
+        let mut refused = Self::new(
+            RefusedKind::Internal,
+            "something went wrong inside the server",
+        );
         refused.cause = Some(cause.to_string());
         refused
     }
@@ -153,3 +158,18 @@ impl fmt::Display for Refused {
 }
 
 impl std::error::Error for Refused {}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => {
+                let mut refused = Self::new(RefusedKind::Transient, "the database does not answer")
+                    .hint("try again in a moment");
+                refused.cause = Some(error.to_string());
+                refused
+            }
+            StoreError::Dangling => Self::conflict("something it belongs to is gone"),
+            other => Self::internal(other),
+        }
+    }
+}

@@ -38,7 +38,11 @@ impl Guard {
     pub fn check_url(self, url: &Url) -> Result<(), Forbidden> {
         match (url.scheme(), self) {
             ("https", _) | ("http", Self::Internal) => {}
-            _ => return Err(Forbidden("plain http is for providers marked internal".to_owned())),
+            _ => {
+                return Err(Forbidden(
+                    "plain http is for providers marked internal".to_owned(),
+                ));
+            }
         }
         match url.host() {
             Some(Host::Ipv4(address)) => self.check(IpAddr::V4(address)),
@@ -55,7 +59,8 @@ impl Guard {
     pub fn check(self, address: IpAddr) -> Result<(), Forbidden> {
         let inner = embedded(address);
         if never(inner) {
-            let reason = format!("{address} is a link-local, metadata or otherwise special address");
+            let reason =
+                format!("{address} is a link-local, metadata or otherwise special address");
             return Err(Forbidden(reason));
         }
         if self == Self::Public && private(inner) {
@@ -80,14 +85,20 @@ impl Guard {
             }
         }
         if allowed.is_empty() {
-            return Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, refused));
+            return Err(std::io::Error::new(
+                std::io::ErrorKind::PermissionDenied,
+                refused,
+            ));
         }
         Ok(allowed)
     }
 
     /// The resolver of one HTTP client; the proxy is the operator's own choice and may be anywhere.
     pub(super) fn resolver(self, proxy_host: Option<&str>) -> Arc<GuardedResolver> {
-        Arc::new(GuardedResolver { guard: self, proxy_host: proxy_host.map(Arc::from) })
+        Arc::new(GuardedResolver {
+            guard: self,
+            proxy_host: proxy_host.map(Arc::from),
+        })
     }
 }
 
@@ -114,7 +125,9 @@ impl Resolve for GuardedResolver {
 
 /// The IPv4 address that an IPv6 one stands for (mapped, NAT64, 6to4), or the address itself.
 fn embedded(address: IpAddr) -> IpAddr {
-    let IpAddr::V6(v6) = address else { return address };
+    let IpAddr::V6(v6) = address else {
+        return address;
+    };
     if let Some(v4) = v6.to_ipv4_mapped() {
         return IpAddr::V4(v4);
     }
@@ -227,7 +240,12 @@ mod tests {
 
     #[test]
     fn public_addresses_are_allowed() {
-        for address in ["140.82.121.4", "2606:50c0:8000::154", "172.32.0.1", "100.128.0.1"] {
+        for address in [
+            "140.82.121.4",
+            "2606:50c0:8000::154",
+            "172.32.0.1",
+            "100.128.0.1",
+        ] {
             assert!(allowed(Guard::Public, address), "{address}");
         }
     }
@@ -239,7 +257,10 @@ mod tests {
         assert!(check(Guard::Internal, "http://git.example.com/"));
         assert!(check(Guard::Public, "https://git.example.com/"));
         assert!(!check(Guard::Public, "https://127.0.0.1/"));
-        assert!(!check(Guard::Public, "https://2130706433/"), "a number is an address too");
+        assert!(
+            !check(Guard::Public, "https://2130706433/"),
+            "a number is an address too"
+        );
         assert!(!check(Guard::Internal, "https://[fe80::1]/"));
         assert!(!check(Guard::Internal, "ftp://git.example.com/"));
     }
@@ -248,6 +269,12 @@ mod tests {
     async fn a_name_that_resolves_to_loopback_is_refused_for_public_providers() {
         let refused = Guard::Public.resolve("localhost", 443).await.unwrap_err();
         assert!(refused.get_ref().unwrap().is::<Forbidden>());
-        assert!(!Guard::Internal.resolve("localhost", 443).await.unwrap().is_empty());
+        assert!(
+            !Guard::Internal
+                .resolve("localhost", 443)
+                .await
+                .unwrap()
+                .is_empty()
+        );
     }
 }

@@ -20,7 +20,7 @@ use secrecy::{ExposeSecret, SecretString};
 use store::Store;
 use url::Url;
 
-use crate::{BrokerConfig, ProviderContext, Refused, RefusedKind};
+use crate::{BrokerConfig, ProviderContext, lifetimes};
 
 pub use guard::{Forbidden, Guard};
 
@@ -41,9 +41,12 @@ pub enum SendError {
     /// The provider answered, and its kind read a refusal.
     #[error("{0}")]
     Refused(Refusal),
-    /// No answer came: name, connection, time-out, an answer that broke off or was too large.
+    /// No answer came: name, connection, time-out, an answer that broke off.
     #[error("{0}")]
     Unreachable(String),
+    /// The answer was larger than any real one.
+    #[error("its answer is larger than 1 MiB")]
+    TooLarge,
     /// The connection could not be trusted.
     #[error("{0}")]
     Tls(String),
@@ -66,7 +69,7 @@ impl SendError {
     pub fn fault(&self) -> Fault {
         match self {
             Self::Refused(refusal) => refusal.refresh_fault(),
-            Self::Unreachable(_) => Fault::Transient,
+            Self::Unreachable(_) | Self::TooLarge => Fault::Transient,
             Self::Tls(_)
             | Self::Redirected(_)
             | Self::Forbidden(_)
@@ -112,6 +115,17 @@ impl Door {
         token: Option<&SecretString>,
         call: Call<T>,
     ) -> Result<T, SendError> {
+        let outcome = self.steps(provider, token, call).await;
+        self.note(provider, &outcome).await;
+        outcome
+    }
+
+    async fn steps<T>(
+        &self,
+        provider: &ProviderContext,
+        token: Option<&SecretString>,
+        call: Call<T>,
+    ) -> Result<T, SendError> {
         let mut call = call;
         for _ in 0..MOST_STEPS {
             match self.step(provider, token, call).await? {
@@ -119,7 +133,60 @@ impl Door {
                 Step::Then(next) => call = next,
             }
         }
-        Err(SendError::Unreachable("it answers with ever more pages".to_owned()))
+        Err(SendError::Unreachable(
+            "it answers with ever more pages".to_owned(),
+        ))
+    }
+
+    /// Notes for the site manager how the provider fared. A refusal is an answer, too, and one
+    /// success a minute is enough to show.
+    async fn note<T>(&self, provider: &ProviderContext, outcome: &Result<T, SendError>) {
+        let Ok(now) = self.store.now().await else {
+            return;
+        };
+        let row = &provider.row;
+        let noted = match outcome {
+            Ok(_) | Err(SendError::Refused(_)) => {
+                if row
+                    .last_success_at
+                    .is_some_and(|at| at + lifetimes::SEEN > now)
+                {
+                    return;
+                }
+                self.store.note_success(&row.id, now).await
+            }
+            Err(error) => {
+                self.store
+                    .note_error(&row.id, &error.to_string(), now)
+                    .await
+            }
+        };
+        if let Err(error) = noted {
+            tracing::warn!(provider.id = %row.id, %error, "how a provider fared could not be noted");
+        }
+    }
+
+    /// Whether anything answers at the provider's base URL, and what it says first.
+    ///
+    /// # Errors
+    /// [`SendError`], but a redirect within the provider's own origin is an answer.
+    pub(crate) async fn reach(&self, provider: &ProviderContext) -> Result<String, SendError> {
+        let guard = Guard::of(provider.row.internal_at);
+        let url = &provider.site.url;
+        guard.check_url(url)?;
+        let client = self.client(provider.row.ca_pem.as_deref(), guard)?;
+        match answer(client.get(url.clone())).await {
+            Ok(reply) if reply.status.is_server_error() => Err(SendError::Unreachable(format!(
+                "it answers {}",
+                reply.status
+            ))),
+            Ok(reply) => Ok(format!("it answers {}", reply.status)),
+            Err(SendError::Redirected(place)) if provider.origins.contains(&place) => {
+                Ok("it answers with a page of its own".to_owned())
+            }
+            Err(SendError::TooLarge) => Ok("it answers with a large page".to_owned()),
+            Err(error) => Err(error),
+        }
     }
 
     async fn step<T>(
@@ -155,7 +222,10 @@ impl Door {
             }
             Auth::Token if provider.kind.auth() == AuthStyle::OAuth1 => {
                 let token = token.ok_or_else(no_token)?;
-                Ok(request.header(AUTHORIZATION, self.sign(provider, call, Some(token), &[]).await?))
+                Ok(request.header(
+                    AUTHORIZATION,
+                    self.sign(provider, call, Some(token), &[]).await?,
+                ))
             }
             Auth::Token => {
                 let token = token.ok_or_else(no_token)?;
@@ -175,19 +245,32 @@ impl Door {
         token: Option<&SecretString>,
         extra: &[(&'static str, String)],
     ) -> Result<HeaderValue, SendError> {
-        let now = self.store.now().await.map_err(|_| SendError::Unreachable(
-            "our own database does not tell the time".to_owned()))?;
+        let now = self.store.now().await.map_err(|_| {
+            SendError::Unreachable("our own database does not tell the time".to_owned())
+        })?;
         let (method, url, body) = (&call.method, &call.url, &call.body);
-        let request = signed::Request { method, url, body, token, extra, now };
+        let request = signed::Request {
+            method,
+            url,
+            body,
+            token,
+            extra,
+            now,
+        };
         let mut header = HeaderValue::from_str(&signed::authorization(provider, &request)?)
-            .map_err(|_| SendError::Misconfigured("its consumer key holds odd characters".to_owned()))?;
+            .map_err(|_| {
+                SendError::Misconfigured("its consumer key holds odd characters".to_owned())
+            })?;
         header.set_sensitive(true);
         Ok(header)
     }
 
     /// The client for these certificates and this guard, made once.
     fn client(&self, ca_pem: Option<&str>, guard: Guard) -> Result<reqwest::Client, SendError> {
-        let key = ClientKey { ca_pem: ca_pem.map(str::to_owned), guard };
+        let key = ClientKey {
+            ca_pem: ca_pem.map(str::to_owned),
+            guard,
+        };
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
@@ -216,7 +299,8 @@ impl Door {
             builder = builder.proxy(Proxy::all(proxy.clone()).map_err(misconfigured)?);
         }
         if let Some(pem) = ca_pem {
-            let certificates = Certificate::from_pem_bundle(pem.as_bytes()).map_err(misconfigured)?;
+            let certificates =
+                Certificate::from_pem_bundle(pem.as_bytes()).map_err(misconfigured)?;
             builder = builder.tls_certs_merge(certificates);
         }
         builder.build().map_err(misconfigured)
@@ -246,8 +330,10 @@ fn with_body(request: RequestBuilder, body: &Body) -> RequestBuilder {
         Body::Empty => request,
         Body::Json(value) => request.json(value),
         Body::Form(fields) => {
-            let fields: Vec<(&str, &str)> =
-                fields.iter().map(|(name, value)| (*name, value.expose_secret())).collect();
+            let fields: Vec<(&str, &str)> = fields
+                .iter()
+                .map(|(name, value)| (*name, value.expose_secret()))
+                .collect();
             request.form(&fields)
         }
     }
@@ -261,11 +347,15 @@ async fn answer(request: RequestBuilder) -> Result<Reply, SendError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(explain)? {
         if body.len() + chunk.len() > LARGEST_BODY {
-            return Err(SendError::Unreachable("its answer is larger than 1 MiB".to_owned()));
+            return Err(SendError::TooLarge);
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Reply { status: response.status(), headers: response.headers().clone(), body })
+    Ok(Reply {
+        status: response.status(),
+        headers: response.headers().clone(),
+        body,
+    })
 }
 
 /// Where a redirect leads, without path and query, which may hold anything.
@@ -313,7 +403,10 @@ fn find<'a, E: std::error::Error + 'static>(
 fn inside<'a>(
     error: &'a (dyn std::error::Error + 'static),
 ) -> Option<&'a (dyn std::error::Error + 'static)> {
-    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+    match error
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref)
+    {
         Some(held) => Some(held),
         None => error.source(),
     }

@@ -31,9 +31,7 @@ fn certificate(fault: &CertificateError) -> String {
             "its certificate is for another host name"
         }
         CertificateError::Revoked => "its certificate has been revoked",
-        CertificateError::BadSignature => {
-            "its certificate is not signed by the authority it names"
-        }
+        CertificateError::BadSignature => "its certificate is not signed by the authority it names",
         other if format!("{other:?}").contains("CaUsedAsEndEntity") => {
             "its certificate is that of an authority (CA:TRUE), which no server may use: give the \
              server a certificate of its own"

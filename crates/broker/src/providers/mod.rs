@@ -1,0 +1,205 @@
+//! Providers: what the site manager registers, changes, tests and deletes.
+
+mod change;
+mod declare;
+mod draft;
+mod input;
+mod scan;
+mod test;
+mod view;
+
+use forge::AuthStyle;
+use secrecy::SecretString;
+use secrets::random_id;
+use store::{DraftId, Provider, ProviderId, StoreError, Unique};
+
+use crate::{
+    AsSiteManager, Broker, Refused, Result,
+    context::{client_secret_place, signing_key_place},
+};
+
+pub use change::{Consequences, Force};
+pub use input::ProviderInput;
+pub use scan::ScannedHostKey;
+pub use test::{Check, TestReport};
+pub use view::{DraftView, KindView, ProviderView};
+
+use draft::SigningKey;
+use input::{Checked, check, known_kind, plain};
+
+impl Broker {
+    /// A provider by id, else by name.
+    ///
+    /// # Errors
+    /// `not-found`.
+    pub(crate) async fn find_provider(&self, id_or_name: &str) -> Result<Provider> {
+        let id = ProviderId::from(id_or_name);
+        if let Some(found) = self.store().provider(&id).await? {
+            return Ok(found);
+        }
+        let found = self.store().provider_by_name(id_or_name).await?;
+        found.ok_or_else(|| Refused::not_found("provider"))
+    }
+
+    /// The row of a new provider.
+    ///
+    /// # Errors
+    /// `invalid` where its kind needs a client secret or a signing key that is not there.
+    async fn new_row(&self, checked: Checked, key: Option<SigningKey>) -> Result<Provider> {
+        let id = ProviderId(random_id("prv"));
+        let now = self.now().await?;
+        let mut row = checked.row(id, now);
+        match checked.kind.auth() {
+            AuthStyle::OAuth2 => {
+                let secret = checked.client_secret.as_ref().ok_or_else(|| {
+                    Refused::invalid("client secret: it is empty")
+                        .hint("copy it from the application at the provider")
+                })?;
+                row.client_secret = Some(self.seal_client_secret(&row.id, &checked, secret));
+            }
+            AuthStyle::OAuth1 => {
+                let key = key.ok_or_else(|| {
+                    Refused::invalid("draft: this kind needs its RSA pair first")
+                        .hint("choose the kind again, so that the pair is made and shown")
+                })?;
+                self.put_signing_key(&mut row, key);
+            }
+            AuthStyle::None => {}
+        }
+        Ok(row)
+    }
+
+    fn seal_client_secret(
+        &self,
+        id: &ProviderId,
+        checked: &Checked,
+        secret: &SecretString,
+    ) -> secrets::Sealed {
+        let origins = checked.origins();
+        self.keyring()
+            .seal(&client_secret_place(id.as_str(), &origins), secret)
+    }
+
+    fn put_signing_key(&self, row: &mut Provider, key: SigningKey) {
+        let place = signing_key_place(row.id.as_str());
+        row.signing_key = Some(self.keyring().seal(&place, &key.private));
+        row.public_key = Some(key.public);
+    }
+}
+
+impl AsSiteManager {
+    /// Every kind with its guide; the guide of the draft's kind shows the draft's public key.
+    ///
+    /// # Errors
+    /// `not-found` where the draft is unknown or too old.
+    pub async fn kinds(&self, draft: Option<&DraftId>) -> Result<Vec<KindView>> {
+        let draft = match draft {
+            Some(id) => Some(self.draft(id).await?),
+            None => None,
+        };
+        forge::KINDS
+            .iter()
+            .map(|kind| {
+                let draft = draft.as_ref().filter(|draft| draft.kind == kind.id());
+                let public_key = draft.and_then(|draft| draft.public_key.clone());
+                Ok(KindView::of(*kind, &view::ours(&self.broker, public_key)?))
+            })
+            .collect()
+    }
+
+    /// Every provider, by name.
+    pub async fn providers(&self) -> Result<Vec<ProviderView>> {
+        let rows = self.broker.store().providers().await?;
+        let counts = self.broker.store().count_links_by_provider().await?;
+        rows.into_iter()
+            .map(|row| {
+                let count = counts.iter().find(|count| count.provider_id == row.id);
+                ProviderView::of(&self.broker, row, count.map_or(0, |count| count.number))
+            })
+            .collect()
+    }
+
+    /// One provider.
+    ///
+    /// # Errors
+    /// `not-found`.
+    pub async fn provider(&self, id: &ProviderId) -> Result<ProviderView> {
+        let row = self.row(id).await?;
+        let links = self.broker.store().count_links(id).await?;
+        ProviderView::of(&self.broker, row, links)
+    }
+
+    /// Registers a provider.
+    ///
+    /// # Errors
+    /// `invalid`, naming the field; `conflict` for a name in use.
+    pub async fn add_provider(&self, input: ProviderInput) -> Result<ProviderView> {
+        let checked = check(&input)?;
+        let key = self.take_draft_key(&checked).await?;
+        let draft = checked.draft.clone();
+        let row = self.broker.new_row(checked, key).await?;
+        self.broker
+            .store()
+            .add_provider(&row)
+            .await
+            .map_err(|error| taken(error, &row.name))?;
+        if let Some(draft) = &draft {
+            self.broker.store().drop_draft(&self.user.id, draft).await?;
+        }
+        let detail = format!("{} ({}) at {}", row.name, row.kind, row.url);
+        self.note_at("provider.add", &row.id, detail).await;
+        ProviderView::of(&self.broker, row, 0)
+    }
+
+    async fn row(&self, id: &ProviderId) -> Result<Provider> {
+        let row = self.broker.store().provider(id).await?;
+        row.ok_or_else(|| Refused::not_found("provider"))
+    }
+}
+
+impl Checked {
+    /// The row of a new provider, still without its secrets.
+    fn row(&self, id: ProviderId, now: i64) -> Provider {
+        let at = |set: bool| set.then_some(now);
+        Provider {
+            id,
+            kind: self.kind.id().to_owned(),
+            name: self.name.clone(),
+            url: plain(&self.site.url),
+            api_url: self.api_url.as_ref().map(plain),
+            git_url: self.git_url.as_ref().map(plain),
+            client_id: self.client_id.clone(),
+            client_secret: None,
+            signing_key: None,
+            public_key: None,
+            consumer_name: self.consumer_name.clone(),
+            description: self.description.clone(),
+            ssh_user: self.ssh_user.clone(),
+            ssh_addresses: self.ssh_addresses.clone(),
+            host_keys: self.host_keys.clone(),
+            ca_pem: self.ca_pem.clone(),
+            internal_at: at(self.internal),
+            narrowing_off_at: at(self.narrowing_off),
+            disabled_at: at(self.disabled),
+            declared_at: None,
+            alarm: None,
+            alarm_at: None,
+            last_success_at: None,
+            last_error: None,
+            last_error_at: None,
+            version: 1,
+            created_at: now,
+        }
+    }
+}
+
+/// What a store error means when a provider gets its name.
+fn taken(error: StoreError, name: &str) -> Refused {
+    match error {
+        StoreError::Duplicate(Unique::ProviderName) => {
+            Refused::conflict(format!("there is a provider called {name:?} already"))
+                .hint("choose another name")
+        }
+        error => error.into(),
+    }
+}

@@ -1,0 +1,170 @@
+//! Kinds, guides and providers as people see them.
+
+use forge::{GuideStep, Kind, Ours};
+use store::{DraftId, Provider, ProviderId};
+use url::Url;
+
+use super::input::plain;
+use crate::{Broker, Result, context};
+
+/// One kind of provider, with its guide.
+#[derive(Debug, Clone)]
+pub struct KindView {
+    /// The id in URLs and configuration.
+    pub id: &'static str,
+    /// The name shown to people.
+    pub name: &'static str,
+    /// `oauth2`, `oauth1` or `none`.
+    pub auth: &'static str,
+    /// Key algorithms it accepts; where there is one only, it is demanded.
+    pub algorithms: &'static [&'static str],
+    /// The steps at the provider's side, with the values to copy.
+    pub guide: Vec<GuideStep>,
+}
+
+/// A prepared provider.
+#[derive(Debug, Clone)]
+pub struct DraftView {
+    /// To give back in [`super::ProviderInput::draft`].
+    pub id: DraftId,
+    /// The kind's id.
+    pub kind: String,
+    /// The public key to paste at the provider (X.509 SubjectPublicKeyInfo PEM), for OAuth 1.0a kinds.
+    pub public_key: Option<String>,
+}
+
+/// One provider, without its secrets.
+#[derive(Debug, Clone)]
+pub struct ProviderView {
+    /// `prv_…`.
+    pub id: ProviderId,
+    /// The kind's id.
+    pub kind: String,
+    /// The kind's name.
+    pub kind_name: &'static str,
+    /// Unique name.
+    pub name: String,
+    /// Base URL, without a trailing slash.
+    pub url: String,
+    /// Client id, application id or consumer key.
+    pub client_id: String,
+    /// Whether a client secret is stored.
+    pub has_client_secret: bool,
+    /// Consumer name of an OAuth 1.0a link.
+    pub consumer_name: Option<String>,
+    /// Public half of the provider's RSA pair, PEM.
+    pub public_key: Option<String>,
+    /// Shown to developers.
+    pub description: Option<String>,
+    /// API base in force.
+    pub api_url: String,
+    /// Git over HTTPS base in force; none where the kind has no HTTPS credential.
+    pub git_url: Option<String>,
+    /// Whether the API base was entered; else it follows the kind.
+    pub api_url_entered: bool,
+    /// Whether the Git base was entered; else it follows the kind.
+    pub git_url_entered: bool,
+    /// User of SSH addresses.
+    pub ssh_user: String,
+    /// SSH addresses in force.
+    pub ssh_addresses: Vec<String>,
+    /// Pinned host keys, each `algorithm base64`.
+    pub host_keys: Vec<String>,
+    /// PEM certificates trusted for it.
+    pub ca_pem: Option<String>,
+    /// Loopback and private addresses are allowed.
+    pub internal: bool,
+    /// Narrowing is off.
+    pub narrowing_off: bool,
+    /// Not offered.
+    pub disabled: bool,
+    /// Declared in the configuration file, hence read-only here.
+    pub declared: bool,
+    /// Links that exist.
+    pub links: i64,
+    /// What is wrong with its configuration, as its answers showed.
+    pub alarm: Option<String>,
+    /// When a request to it last succeeded.
+    pub last_success_at: Option<i64>,
+    /// When it was registered.
+    pub created_at: i64,
+    /// The steps at the provider's side, with the values of this provider to copy.
+    pub guide: Vec<GuideStep>,
+}
+
+impl KindView {
+    pub(super) fn of(kind: &'static dyn Kind, ours: &Ours) -> Self {
+        Self {
+            id: kind.id(),
+            name: kind.name(),
+            auth: kind.auth().as_str(),
+            algorithms: kind.algorithms(),
+            guide: kind.guide(ours),
+        }
+    }
+}
+
+impl ProviderView {
+    pub(super) fn of(broker: &Broker, row: Provider, links: i64) -> Result<Self> {
+        let kind = super::input::known_kind(&row.kind)?;
+        let site = context::site_of(kind, &row)?;
+        let mut ours = ours(broker, row.public_key.clone())?;
+        ours.url = Some(site.url.clone());
+        if !row.client_id.is_empty() {
+            ours.consumer_key = row.client_id.clone();
+        }
+        Ok(Self {
+            guide: kind.guide(&ours),
+            kind_name: kind.name(),
+            url: plain(&site.url),
+            api_url: plain(&site.api),
+            git_url: site.git.as_ref().map(plain),
+            api_url_entered: row.api_url.is_some(),
+            git_url_entered: row.git_url.is_some(),
+            has_client_secret: row.client_secret.is_some(),
+            internal: row.internal_at.is_some(),
+            narrowing_off: row.narrowing_off_at.is_some(),
+            disabled: row.disabled_at.is_some(),
+            declared: row.declared_at.is_some(),
+            links,
+            id: row.id,
+            kind: row.kind,
+            name: row.name,
+            client_id: row.client_id,
+            consumer_name: row.consumer_name,
+            public_key: row.public_key,
+            description: row.description,
+            ssh_user: row.ssh_user,
+            ssh_addresses: row.ssh_addresses,
+            host_keys: row.host_keys,
+            ca_pem: row.ca_pem,
+            alarm: row.alarm,
+            last_success_at: row.last_success_at,
+            created_at: row.created_at,
+        })
+    }
+}
+
+/// What guides fill in.
+pub(super) fn ours(broker: &Broker, public_key: Option<String>) -> Result<Ours> {
+    let config = broker.config();
+    Ok(Ours {
+        name: config.deployment.clone(),
+        homepage: config.public_url.clone(),
+        callback: config.callback()?,
+        consumer_key: consumer_key(&config.public_url),
+        public_key,
+        url: None,
+    })
+}
+
+/// The consumer key we propose: one word that names this deployment.
+fn consumer_key(public_url: &Url) -> String {
+    format!(
+        "forgepass-{}",
+        public_url
+            .host_str()
+            .unwrap_or("server")
+            .replace(['.', ':'], "-")
+    )
+}

@@ -1,0 +1,53 @@
+//! Site-wide settings: the algorithm of new SSH keys.
+
+use secrets::Algorithm;
+
+use crate::{AsSiteManager, Broker, Refused, Result};
+
+/// The setting's name in the database.
+const SSH_ALGORITHM: &str = "ssh.algorithm";
+
+/// What new keys may be made of, the default first. RSA 3072 is what single kinds demand.
+pub const SSH_ALGORITHMS: [Algorithm; 3] =
+    [Algorithm::Ed25519, Algorithm::EcdsaP256, Algorithm::Rsa4096];
+
+impl Broker {
+    /// The algorithm of new SSH keys, where a kind demands none.
+    pub(crate) async fn ssh_algorithm(&self) -> Result<Algorithm> {
+        match self.store().setting(SSH_ALGORITHM).await? {
+            Some(word) => word.parse().map_err(Refused::internal),
+            None => Ok(SSH_ALGORITHMS[0]),
+        }
+    }
+}
+
+impl AsSiteManager {
+    /// The algorithm of new SSH keys.
+    pub async fn ssh_algorithm(&self) -> Result<Algorithm> {
+        self.broker.ssh_algorithm().await
+    }
+
+    /// Sets the algorithm of new SSH keys; keys that exist stay as they are.
+    ///
+    /// # Errors
+    /// `invalid` for an algorithm that is not offered.
+    pub async fn set_ssh_algorithm(&self, algorithm: Algorithm) -> Result<()> {
+        if !SSH_ALGORITHMS.contains(&algorithm) {
+            let offered = SSH_ALGORITHMS.map(Algorithm::as_str).join(", ");
+            return Err(
+                Refused::invalid(format!("{} is not offered", algorithm.as_str()))
+                    .hint(format!("use one of {offered}")),
+            );
+        }
+        self.broker
+            .store()
+            .set_setting(SSH_ALGORITHM, algorithm.as_str())
+            .await?;
+        self.note(
+            "settings.ssh",
+            format!("new SSH keys are {}", algorithm.as_str()),
+        )
+        .await;
+        Ok(())
+    }
+}
