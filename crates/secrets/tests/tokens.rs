@@ -167,4 +167,9 @@ fn a_password_is_neither_empty_nor_a_book() {
     assert_eq!(refused(""), PasswordError::Empty);
     assert_eq!(refused(&"x".repeat(1025)), PasswordError::TooLong);
     assert!(hash_password(&"x".repeat(1024).into()).is_ok());
+    // Nor is a book verified, even against its own hash: Argon2 would have to read it all.
+    let book = "x".repeat(1025);
+    let hasher = argon2::Argon2::default();
+    let phc = argon2::PasswordHasher::hash_password(&hasher, book.as_bytes()).unwrap();
+    assert!(!verify_password(&book.into(), &phc.to_string()));
 }
