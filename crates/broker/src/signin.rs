@@ -419,3 +419,16 @@ fn check_password(password: &SecretString, name: &str) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn an_unknown_name_costs_as_much_as_a_known_one() {
+        let parameters = |phc: &str| phc.rsplitn(3, '$').last().unwrap().to_owned();
+        let fresh = hash_password(&"correct horse battery".into()).unwrap();
+        assert_eq!(parameters(NOBODYS_PASSWORD), parameters(&fresh));
+    }
+}
