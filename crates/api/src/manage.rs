@@ -284,3 +284,12 @@ pub struct Events {
     /// Give as `before` for the next page.
     pub next: Option<String>,
 }
+
+/// `POST /api/v1/providers/{id}/preview`: what a change would do to what exists.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ProviderPreview {
+    /// One sentence each.
+    pub text: Vec<String>,
+    /// Whether the change must say [`ProviderInput::confirm`].
+    pub needs_confirm: bool,
+}

@@ -31,6 +31,8 @@ pub const KEYS: &[(&str, &str)] = &[
     ("server", "tls_cert"),
     ("server", "tls_key"),
     ("server", "trusted_proxies"),
+    ("server", "outgoing_proxy"),
+    ("workspaces", "max_days"),
     ("log", "format"),
     ("log", "level"),
 ];
@@ -87,6 +89,10 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
+    /// The HTTP proxy for providers that are not internal.
+    pub outgoing_proxy: Option<Url>,
+    /// Longest life of a workspace token, seconds, where it is not the default.
+    pub workspace_ttl_s: Option<i64>,
     /// How and how much to log.
     pub log: Log,
     /// Providers declared in the file; the console shows them read-only.
@@ -220,6 +226,7 @@ impl Config {
     fn checked(raw: Raw, environment: &Environment) -> Result<Self> {
         let Raw {
             server,
+            workspaces,
             log,
             provider,
         } = raw;
@@ -245,6 +252,8 @@ impl Config {
             key_file,
             tls: tls(server.tls_cert, server.tls_key)?,
             trusted_proxies: networks(&server.trusted_proxies)?,
+            outgoing_proxy: server.outgoing_proxy.as_deref().map(proxy).transpose()?,
+            workspace_ttl_s: workspaces.max_days.as_deref().map(days).transpose()?,
             log: log.checked()?,
             providers: provider
                 .into_iter()
@@ -315,6 +324,7 @@ fn is_loopback(url: &Url) -> bool {
 #[serde(default, deny_unknown_fields)]
 struct Raw {
     server: RawServer,
+    workspaces: RawWorkspaces,
     log: RawLog,
     provider: Vec<declared::RawProvider>,
 }
@@ -332,12 +342,28 @@ struct RawServer {
     tls_cert: Option<String>,
     tls_key: Option<String>,
     trusted_proxies: Words,
+    outgoing_proxy: Option<String>,
 }
 
 impl fmt::Debug for RawServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RawServer").finish_non_exhaustive()
     }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RawWorkspaces {
+    #[serde(deserialize_with = "number_as_text")]
+    max_days: Option<String>,
+}
+
+/// A number in the file; variables are text anyway.
+fn number_as_text<'de, D>(deserializer: D) -> std::result::Result<Option<String>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    i64::deserialize(deserializer).map(|number| Some(number.to_string()))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -438,6 +464,8 @@ impl Raw {
             ("server", "tls_cert") => self.server.tls_cert = text,
             ("server", "tls_key") => self.server.tls_key = text,
             ("server", "trusted_proxies") => self.server.trusted_proxies = Words::split(value),
+            ("server", "outgoing_proxy") => self.server.outgoing_proxy = text,
+            ("workspaces", "max_days") => self.workspaces.max_days = text,
             ("log", "format") => self.log.format = text,
             ("log", "level") => self.log.level = text,
             _ => {}
@@ -485,6 +513,33 @@ fn public_url(text: &str) -> Result<Url> {
         return Err(fault("must not hold a user name or password"));
     }
     Ok(url)
+}
+
+fn proxy(text: &str) -> Result<Url> {
+    let url = Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https"));
+    url.ok_or_else(|| {
+        ConfigError::new(
+            "server.outgoing_proxy",
+            "must be an address such as http://proxy.example.com:3128",
+        )
+    })
+}
+
+/// Days in seconds.
+fn days(text: &str) -> Result<i64> {
+    let days = text
+        .parse::<i64>()
+        .ok()
+        .filter(|days| (1..=3650).contains(days));
+    let days = days.ok_or_else(|| {
+        ConfigError::new(
+            "workspaces.max_days",
+            format!("{text:?} is no number from 1 to 3650"),
+        )
+    })?;
+    Ok(days * 24 * 60 * 60)
 }
 
 fn listen(text: Option<&str>) -> Result<SocketAddr> {

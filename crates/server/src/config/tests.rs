@@ -88,6 +88,8 @@ fn every_key_can_be_a_variable() {
         "database_url" => "sqlite:///data/forgepass.db",
         "format" => "json",
         "trusted_proxies" => "10.0.0.1",
+        "outgoing_proxy" => "http://proxy.example.com:3128",
+        "max_days" => "90",
         _ => "word",
     };
     let pairs: Vec<_> = KEYS
@@ -236,6 +238,14 @@ fn a_faulty_file_is_told_by_line_and_without_its_text() {
         fault.contains("line 3") && !fault.contains("hunter2"),
         "{fault}"
     );
+}
+
+#[test]
+fn the_longest_life_of_workspaces_is_in_days() {
+    let config = parse("[workspaces]\nmax_days = 2", &[]).unwrap();
+    assert_eq!(config.workspace_ttl_s, Some(172_800));
+    assert!(fault("[workspaces]\nmax_days = 0", &[]).contains("workspaces.max_days"));
+    assert!(parse("", &[]).unwrap().workspace_ttl_s.is_none());
 }
 
 #[test]
