@@ -89,4 +89,16 @@ impl Store {
         self.set_now(Some(now.saturating_add(seconds)));
         Ok(())
     }
+
+    /// Statements that PostgreSQL keeps prepared for one of our connections; none on SQLite. Behind
+    /// a pooler in transaction mode there must be none. For tests and diagnosis.
+    pub async fn prepared_statements(&self) -> Result<i64> {
+        match self.db {
+            Db::Sqlite { .. } => Ok(0),
+            Db::Postgres { .. } => {
+                let statement = sql("SELECT count(*) AS number FROM pg_prepared_statements");
+                Ok(self.db.one::<Number>(statement).await?.number)
+            }
+        }
+    }
 }

@@ -152,10 +152,14 @@ fn split_pooler(url: &str) -> Result<(String, Pooler)> {
 }
 
 /// Runs all migrations in one transaction, which also keeps other replicas out until it ends.
+/// `run_direct` is `run` without the bound that makes the futures of all its callers not `Send`
+/// ("implementation of `Acquire` is not general enough").
 async fn migrate(db: &Db) -> Result<()> {
     let mut migrator = sqlx::migrate!();
     // The migrator's own lock belongs to a connection, which a pooler may take away.
     migrator.set_locking(false);
+    // Migrations only add, so the previous release may start on what the next one has added.
+    migrator.set_ignore_missing(true);
     match db {
         Db::Sqlite { writer, .. } => migrate_sqlite(&migrator, writer).await,
         Db::Postgres { pool, pooler } => migrate_postgres(&migrator, pool, *pooler).await,
@@ -164,7 +168,7 @@ async fn migrate(db: &Db) -> Result<()> {
 
 async fn migrate_sqlite(migrator: &sqlx::migrate::Migrator, writer: &SqlitePool) -> Result<()> {
     let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
-    migrator.run(&mut *transaction).await?;
+    migrator.run_direct(None, &mut *transaction, false).await?;
     Ok(transaction.commit().await?)
 }
 
@@ -186,7 +190,7 @@ async fn migrate_postgres(
         .bind(MIGRATION_LOCK)
         .execute(&mut *transaction)
         .await?;
-    migrator.run(&mut *transaction).await?;
+    migrator.run_direct(None, &mut *transaction, false).await?;
     if pooler == Pooler::Transaction {
         sqlx::raw_sql("DEALLOCATE ALL")
             .execute(&mut *transaction)

@@ -179,6 +179,29 @@ impl Store {
         self.db.all_returned(statement).await
     }
 
+    /// Leases the due uploads of one link, out of turn: somebody waits for them.
+    pub async fn lease_uploads_of(
+        &self,
+        link: &LinkId,
+        turn: &Turn,
+        now: i64,
+    ) -> Result<Vec<Upload>> {
+        let statement = sql("UPDATE uploads SET lease_owner = $1, lease_until = $2
+             WHERE id IN (SELECT p.id FROM uploads p
+                          JOIN ssh_keys k ON k.id = p.key_id
+                          WHERE k.link_id = $5 AND p.due_at <= $3
+                          ORDER BY p.due_at, p.id
+                          LIMIT $4)
+               AND (lease_until IS NULL OR lease_until <= $3)
+             RETURNING *")
+        .bind(&turn.owner)
+        .bind(&turn.until)
+        .bind(&now)
+        .bind(&turn.limit)
+        .bind(link);
+        self.db.all_returned(statement).await
+    }
+
     /// Writes back what came of acting on an upload and ends its lease. Where something else
     /// was wanted meanwhile, only what the provider has is noted and the row stays due. False
     /// where the lease was taken over.
