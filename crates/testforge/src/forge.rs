@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tower::ServiceExt as _;
 
 use crate::{
-    Shape, control,
+    Shape, bitbucket, control,
     faults::{Armed, Endpoint, Fault},
     git::{self, RepositoryUrls, Visibility},
     gitlab,
@@ -113,7 +113,8 @@ impl Forge {
         &self.site.url
     }
 
-    /// Base URL of the REST API, for Bitbucket that of `/rest`, without a trailing slash.
+    /// Base URL of the REST API without a trailing slash; the base URL itself where the site's
+    /// API has no root of its own (Bitbucket, Azure and plain hosts).
     #[must_use]
     pub fn api_url(&self) -> &str {
         &self.site.api_url
@@ -498,9 +499,11 @@ impl State {
     }
 
     pub(crate) fn register_app(&mut self, spec: AppSpec) -> Result<(String, String)> {
-        let known: &[&str] = match self.software() {
-            Software::GitHub => &[],
-            Software::GitLab => gitlab::SCOPES,
+        let known = match (self.software(), self.shape()) {
+            // An OAuth App has no scopes of its own: they are asked for at each consent.
+            (Software::GitHub, _) => Vec::new(),
+            (Software::GitLab, _) => gitlab::SCOPES.to_vec(),
+            (_, Shape::BitbucketServer) => bitbucket::scope_names(),
             _ => bail!("this site has no OAuth 2.0"),
         };
         let unknown = spec

@@ -16,6 +16,8 @@
 //! ```
 
 mod ask;
+mod bitbucket;
+mod bitbucket_api;
 mod consent;
 mod control;
 mod faults;

@@ -15,7 +15,7 @@ use axum::{
 use axum_server::{Handle, tls_rustls::RustlsConfig};
 
 use crate::{
-    Forge, Shape, control,
+    Forge, Shape, bitbucket, bitbucket_api, control,
     faults::{self, Effect},
     git_https, git_ssh, github, github_api, gitlab, gitlab_api,
     log::{Entry, Recognised, Refused},
@@ -113,7 +113,6 @@ fn api_path(shape: Shape) -> &'static str {
     match shape {
         Shape::GitHubEnterprise => "/api/v3",
         Shape::GitLab { .. } => "/api/v4",
-        Shape::BitbucketServer | Shape::BitbucketServerOAuth1 => "/rest",
         _ => "",
     }
 }
@@ -123,11 +122,13 @@ fn web_router(site: &Arc<Site>) -> Router {
     let pages = match site.shape.software() {
         Software::GitHub => github::web(),
         Software::GitLab => gitlab::web().nest("/api/v4", gitlab_api::api()),
-        Software::Bitbucket => oauth1::web(),
+        Software::Bitbucket => oauth1::web().merge(bitbucket_api::api()),
         Software::Azure | Software::Plain => Router::new(),
     };
     let pages = match site.shape {
         Shape::GitHubEnterprise => pages.nest("/api/v3", github_api::api(site)),
+        // The older site of the two has no OAuth 2.0 at all.
+        Shape::BitbucketServer => pages.merge(bitbucket::web()),
         _ => pages,
     };
     let pages = pages.fallback(git_https::serve);

@@ -248,6 +248,10 @@ impl State {
         }
     }
 
+    pub(crate) fn shape(&self) -> Shape {
+        self.shape
+    }
+
     pub(crate) fn software(&self) -> Software {
         self.shape.software()
     }
