@@ -21,7 +21,6 @@ use crate::{
     oauth1::Signed,
     reply::{self, Answer, Refusal, Remark as _},
     state::{Account, Site, Standing, State, Token, TokenSort},
-    world,
 };
 
 /// The resources; the version in their paths is `latest` or `1.0`.
@@ -52,18 +51,10 @@ pub(crate) fn api() -> Router<Arc<Site>> {
                     &rest("/rest/ssh/{v}/keys/{id}"),
                     get(one_key).delete(delete_key),
                 )
-                .route(
-                    &rest("/rest/access-tokens/{v}/users/{slug}"),
-                    get(list_minted).put(mint),
-                )
-                .route(
-                    &rest("/rest/access-tokens/{v}/users/{slug}/{id}"),
-                    get(one_minted).delete(delete_minted),
-                )
         })
 }
 
-fn error(status: StatusCode, exception: &str, message: &str) -> Response {
+pub(crate) fn error(status: StatusCode, exception: &str, message: &str) -> Response {
     let body = json!({
         "errors": [{
             "context": Value::Null,
@@ -84,9 +75,9 @@ fn not_authenticated() -> Response {
 }
 
 /// Who asks, and with what.
-struct Caller {
-    account: Account,
-    token: Token,
+pub(crate) struct Caller {
+    pub(crate) account: Account,
+    pub(crate) token: Token,
 }
 
 impl Caller {
@@ -116,7 +107,7 @@ impl Caller {
     }
 
     /// The caller of a resource that changes the account.
-    fn of_account(site: &Site, state: &mut State, ask: &Ask) -> Result<Self, Refusal> {
+    pub(crate) fn of_account(site: &Site, state: &mut State, ask: &Ask) -> Result<Self, Refusal> {
         let caller = Self::of(site, state, ask)?;
         let allowed = match &caller.token.sort {
             // 1.0a knows no scopes: the token may do what its person may.
@@ -134,7 +125,7 @@ impl Caller {
     }
 
     /// Adds the headers that tell who was recognised.
-    fn named(&self, response: Response) -> Response {
+    pub(crate) fn named(&self, response: Response) -> Response {
         let name = utf8_percent_encode(&self.account.login, NON_ALPHANUMERIC).to_string();
         response
             .with("x-ausername", &name)
@@ -187,7 +178,7 @@ async fn properties(Shared(site): Shared<Arc<Site>>, ask: Ask) -> Answer {
 }
 
 /// The part of a URL that stands for a user: lower case, other characters as `_`.
-fn slug(login: &str) -> String {
+pub(crate) fn slug(login: &str) -> String {
     let keep = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
     login
         .to_lowercase()
@@ -196,7 +187,7 @@ fn slug(login: &str) -> String {
         .collect()
 }
 
-fn user_json(site: &Site, account: &Account) -> Value {
+pub(crate) fn user_json(site: &Site, account: &Account) -> Value {
     let slug = slug(&account.login);
     json!({
         "name": account.login,
@@ -211,7 +202,7 @@ fn user_json(site: &Site, account: &Account) -> Value {
 }
 
 /// One page of a list, by `start` and `limit`.
-fn page(state: &State, ask: &Ask, items: Vec<Value>) -> Response {
+pub(crate) fn page(state: &State, ask: &Ask, items: Vec<Value>) -> Response {
     let start = ask.query.number("start").unwrap_or(0);
     let limit = ask.query.number("limit").unwrap_or(25);
     let limit = limit.clamp(1, state.knobs.page_size.unwrap_or(1000).max(1));
@@ -258,7 +249,7 @@ async fn user(Shared(site): Shared<Arc<Site>>, Path(wanted): Path<String>, ask: 
     }))
 }
 
-fn no_such_user(slug: &str) -> Response {
+pub(crate) fn no_such_user(slug: &str) -> Response {
     let text = format!("{slug} is not a user");
     error(StatusCode::NOT_FOUND, "user.NoSuchUserException", &text)
 }
@@ -406,190 +397,5 @@ async fn delete_all_keys(Shared(site): Shared<Arc<Site>>, ask: Ask) -> Answer {
     let mut state = site.lock();
     let caller = Caller::of_account(&site, &mut state, &ask)?;
     state.keys.retain(|key| key.account != caller.account.id);
-    Ok(caller.named(StatusCode::NO_CONTENT.into_response()))
-}
-
-/// What an HTTP access token may be given, with its level.
-const PERMISSIONS: &[(&str, u8)] = &[
-    ("PROJECT_READ", 1),
-    ("PROJECT_WRITE", 2),
-    ("PROJECT_ADMIN", 3),
-    ("REPO_READ", 1),
-    ("REPO_WRITE", 2),
-    ("REPO_ADMIN", 3),
-];
-
-/// The caller if the slug is their own: others' tokens are for administrators.
-fn owner(site: &Site, state: &mut State, ask: &Ask, wanted: &str) -> Result<Caller, Refusal> {
-    let caller = Caller::of_account(site, state, ask)?;
-    if slug(&caller.account.login) == wanted {
-        return Ok(caller);
-    }
-    let known = state
-        .accounts
-        .iter()
-        .any(|account| slug(&account.login) == wanted);
-    let response = if known {
-        let text = "You are not permitted to access this resource";
-        error(StatusCode::UNAUTHORIZED, "AuthorisationException", text)
-    } else {
-        no_such_user(wanted)
-    };
-    Err(caller.named(response).into())
-}
-
-fn minted_json(site: &Site, token: &Token, account: &Account) -> Value {
-    let name = match &token.sort {
-        TokenSort::Minted { name } => name.as_str(),
-        _ => "",
-    };
-    let mut body = json!({
-        "id": token.id.to_string(),
-        "name": name,
-        "createdDate": token.issued_at * 1000,
-        "permissions": token.scopes,
-        "user": user_json(site, account),
-    });
-    if let Some(end) = token.expires_at {
-        body["expiryDate"] = json!(end * 1000);
-    }
-    body
-}
-
-async fn mint(Shared(site): Shared<Arc<Site>>, Path(wanted): Path<String>, ask: Ask) -> Answer {
-    let mut state = site.lock();
-    let caller = owner(&site, &mut state, &ask, &wanted)?;
-    let body = ask.json().unwrap_or_default();
-    let wish = match read_wish(&state, &body) {
-        Ok(wish) => wish,
-        Err(text) => {
-            let response = error(
-                StatusCode::BAD_REQUEST,
-                "accesstokens.InvalidException",
-                text,
-            );
-            return Ok(caller.named(response));
-        }
-    };
-    let now = state.now();
-    let token = Token {
-        id: state.next_id(),
-        access: format!("BBDC-{}", world::random_letters(40)),
-        refresh: None,
-        refresh_expires_at: None,
-        client_id: None,
-        account: caller.account.id,
-        scopes: wish.permissions,
-        issued_at: now,
-        expires_at: wish.days.map(|days| now + days * 86_400),
-        revoked: false,
-        sort: TokenSort::Minted { name: wish.name },
-    };
-    state.tokens.push(token.clone());
-    let mut body = minted_json(&site, &token, &caller.account);
-    // Only here does the token itself appear.
-    body["token"] = json!(token.access);
-    Ok(caller.named(reply::json(StatusCode::OK, &body)))
-}
-
-/// What a token is to be.
-struct Wish {
-    name: String,
-    permissions: Vec<String>,
-    days: Option<i64>,
-}
-
-fn read_wish(state: &State, body: &Value) -> Result<Wish, &'static str> {
-    let name = body["name"].as_str().filter(|name| !name.is_empty());
-    let name = name.ok_or("A name is required.")?.to_owned();
-    let mut permissions = Vec::new();
-    let (mut project, mut repository) = (0, 0);
-    for asked in body["permissions"].as_array().into_iter().flatten() {
-        let found = PERMISSIONS
-            .iter()
-            .find(|(known, _)| asked.as_str() == Some(known));
-        let (known, level) = found.ok_or("A permission is unknown.")?;
-        let highest = if known.starts_with("REPO") {
-            &mut repository
-        } else {
-            &mut project
-        };
-        *highest = (*highest).max(*level);
-        permissions.push((*known).to_owned());
-    }
-    if permissions.is_empty() {
-        return Err("Permissions are required.");
-    }
-    if repository < project {
-        return Err("The repository permission must be at least the project permission.");
-    }
-    let days = body["expiryDays"].as_i64();
-    if days.is_some_and(|days| days < 1) {
-        return Err("The expiry must be at least one day.");
-    }
-    match (state.knobs.minted_max_days, days) {
-        (Some(max), days) if days.is_none_or(|days| days > max) => {
-            Err("The expiry is longer than the administrator allows.")
-        }
-        _ => Ok(Wish {
-            name,
-            permissions,
-            days,
-        }),
-    }
-}
-
-/// The live minted tokens of an account.
-fn minted_of(state: &State, account: u64) -> impl Iterator<Item = &Token> {
-    let now = state.now();
-    state.tokens.iter().filter(move |token| {
-        token.account == account
-            && matches!(token.sort, TokenSort::Minted { .. })
-            && token.standing(now) == Standing::Alive
-    })
-}
-
-async fn list_minted(
-    Shared(site): Shared<Arc<Site>>,
-    Path(wanted): Path<String>,
-    ask: Ask,
-) -> Answer {
-    let mut state = site.lock();
-    let caller = owner(&site, &mut state, &ask, &wanted)?;
-    let list = minted_of(&state, caller.account.id)
-        .map(|token| minted_json(&site, token, &caller.account))
-        .collect();
-    Ok(caller.named(page(&state, &ask, list)))
-}
-
-async fn one_minted(
-    Shared(site): Shared<Arc<Site>>,
-    Path((wanted, id)): Path<(String, u64)>,
-    ask: Ask,
-) -> Answer {
-    let mut state = site.lock();
-    let caller = owner(&site, &mut state, &ask, &wanted)?;
-    let found = minted_of(&state, caller.account.id).find(|token| token.id == id);
-    Ok(caller.named(match found {
-        Some(token) => reply::json(StatusCode::OK, &minted_json(&site, token, &caller.account)),
-        None => error(
-            StatusCode::NOT_FOUND,
-            "accesstokens.NoSuchException",
-            "No such access token.",
-        ),
-    }))
-}
-
-async fn delete_minted(
-    Shared(site): Shared<Arc<Site>>,
-    Path((wanted, id)): Path<(String, u64)>,
-    ask: Ask,
-) -> Answer {
-    let mut state = site.lock();
-    let caller = owner(&site, &mut state, &ask, &wanted)?;
-    let found = minted_of(&state, caller.account.id).find(|token| token.id == id);
-    if let Some(id) = found.map(|token| token.id) {
-        state.end_token(id);
-    }
     Ok(caller.named(StatusCode::NO_CONTENT.into_response()))
 }

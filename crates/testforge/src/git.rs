@@ -70,26 +70,7 @@ pub(crate) fn create(
         "the repository {owner}/{name} exists"
     );
     let folder = format!("{}.git", state.next_id());
-    let path = site.repositories.join(&folder);
-    std::fs::create_dir_all(&path)
-        .with_context(|| format!("make the folder {}", path.display()))?;
-    run(
-        &path,
-        &["init", "--quiet", "--bare", "--initial-branch=main"],
-        "",
-    )?;
-    let blob = run(
-        &path,
-        &["hash-object", "-w", "--stdin"],
-        &format!("# {name}\n"),
-    )?;
-    let tree = run(
-        &path,
-        &["mktree"],
-        &format!("100644 blob {blob}\tREADME.md\n"),
-    )?;
-    let commit = run(&path, &["commit-tree", "-m", "First commit", &tree], "")?;
-    run(&path, &["update-ref", "refs/heads/main", &commit], "")?;
+    seed(&site.repositories.join(&folder), name)?;
     // A personal repository is its owner's alone; an organisation's is open to every account.
     let person = owner.trim_start_matches('~');
     let members = state
@@ -103,6 +84,29 @@ pub(crate) fn create(
         members,
     });
     Ok(urls(site, owner, name))
+}
+
+/// Makes the bare repository itself and its first commit.
+fn seed(path: &std::path::Path, name: &str) -> Result<()> {
+    std::fs::create_dir_all(path).with_context(|| format!("make the folder {}", path.display()))?;
+    run(
+        path,
+        &["init", "--quiet", "--bare", "--initial-branch=main"],
+        "",
+    )?;
+    let blob = run(
+        path,
+        &["hash-object", "-w", "--stdin"],
+        &format!("# {name}\n"),
+    )?;
+    let tree = run(
+        path,
+        &["mktree"],
+        &format!("100644 blob {blob}\tREADME.md\n"),
+    )?;
+    let commit = run(path, &["commit-tree", "-m", "First commit", &tree], "")?;
+    run(path, &["update-ref", "refs/heads/main", &commit], "")?;
+    Ok(())
 }
 
 fn run(folder: &std::path::Path, args: &[&str], input: &str) -> Result<String> {

@@ -15,9 +15,11 @@
 //! # }
 //! ```
 
+mod admin;
 mod ask;
 mod bitbucket;
 mod bitbucket_api;
+mod bitbucket_tokens;
 mod consent;
 mod control;
 mod faults;

@@ -272,7 +272,7 @@ async fn request_token(Shared(site): Shared<Arc<Site>>, ask: Ask) -> Response {
         ("oauth_token_secret", &secret),
         ("oauth_callback_confirmed", "true"),
     ];
-    reply::form(StatusCode::OK, &pairs)
+    plain(reply::form(StatusCode::OK, &pairs))
 }
 
 async fn authorize(Shared(site): Shared<Arc<Site>>, ask: Ask) -> Response {
@@ -408,9 +408,10 @@ fn renew(state: &mut State, signed: &Signed, handle: &str) -> Result<u64, Proble
 fn issue(state: &mut State, app: &App, account: u64) -> Response {
     let now = state.now();
     let life = state.knobs.access_token_s.unwrap_or(ACCESS_S);
+    let (access, session_handle) = (world::random_text(16), world::random_text(16));
     let token = Token {
         id: state.next_id(),
-        access: world::random_text(16),
+        access: access.clone(),
         refresh: None,
         refresh_expires_at: None,
         client_id: Some(app.client_id.clone()),
@@ -420,20 +421,17 @@ fn issue(state: &mut State, app: &App, account: u64) -> Response {
         expires_at: Some(now + life),
         revoked: false,
         sort: TokenSort::OAuth1 {
-            session_handle: world::random_text(16),
+            session_handle: session_handle.clone(),
             renewable_until: now + AUTHORIZATION_S,
         },
     };
-    state.tokens.push(token.clone());
-    let TokenSort::OAuth1 { session_handle, .. } = &token.sort else {
-        return reply::text(StatusCode::INTERNAL_SERVER_ERROR, "");
-    };
+    state.tokens.push(token);
     let (secret, life) = (world::random_text(16), life.to_string());
     let pairs = [
-        ("oauth_token", token.access.as_str()),
+        ("oauth_token", access.as_str()),
         ("oauth_token_secret", &secret),
         ("oauth_expires_in", &life),
-        ("oauth_session_handle", session_handle),
+        ("oauth_session_handle", &session_handle),
         (
             "oauth_authorization_expires_in",
             &AUTHORIZATION_S.to_string(),
@@ -442,9 +440,12 @@ fn issue(state: &mut State, app: &App, account: u64) -> Response {
     let login = state
         .account(account)
         .map_or("", |account| account.login.as_str());
-    // Bitbucket labels its form-encoded answers as plain text.
-    let mut response = reply::form(StatusCode::OK, &pairs);
+    plain(reply::form(StatusCode::OK, &pairs)).by(login)
+}
+
+/// Bitbucket labels its form-encoded answers as plain text.
+fn plain(mut response: Response) -> Response {
     let plain = header::HeaderValue::from_static("text/plain");
     response.headers_mut().insert(header::CONTENT_TYPE, plain);
-    response.by(login)
+    response
 }

@@ -15,7 +15,7 @@ use axum::{
 use axum_server::{Handle, tls_rustls::RustlsConfig};
 
 use crate::{
-    Forge, Shape, bitbucket, bitbucket_api, control,
+    Forge, Shape, bitbucket, bitbucket_api, bitbucket_tokens, control,
     faults::{self, Effect},
     git_https, git_ssh, github, github_api, gitlab, gitlab_api,
     log::{Entry, Recognised, Refused},
@@ -122,7 +122,9 @@ fn web_router(site: &Arc<Site>) -> Router {
     let pages = match site.shape.software() {
         Software::GitHub => github::web(),
         Software::GitLab => gitlab::web().nest("/api/v4", gitlab_api::api()),
-        Software::Bitbucket => oauth1::web().merge(bitbucket_api::api()),
+        Software::Bitbucket => oauth1::web()
+            .merge(bitbucket_api::api())
+            .merge(bitbucket_tokens::api()),
         Software::Azure | Software::Plain => Router::new(),
     };
     let pages = match site.shape {
