@@ -106,21 +106,21 @@ fn moved(row: &Provider) -> Refused {
 
 /// The addresses in force: those of the row, else the kind's defaults.
 pub(crate) fn site_of(kind: &dyn Kind, row: &Provider) -> Result<Site> {
-    let url = Url::parse(&row.url).map_err(Refused::internal)?;
+    site_at(kind, &row.url, row.api_url.as_deref(), row.git_url.as_deref())
+}
+
+/// The addresses in force, of a row's columns.
+pub(crate) fn site_at(
+    kind: &dyn Kind,
+    url: &str,
+    api: Option<&str>,
+    git: Option<&str>,
+) -> Result<Site> {
+    let url = Url::parse(url).map_err(Refused::internal)?;
     let defaults = kind.defaults(&url).map_err(Refused::internal)?;
-    let parse = |text: &String| Url::parse(text).map_err(Refused::internal);
-    let api = row
-        .api_url
-        .as_ref()
-        .map(parse)
-        .transpose()?
-        .unwrap_or(defaults.api);
-    let git = row
-        .git_url
-        .as_ref()
-        .map(parse)
-        .transpose()?
-        .or(defaults.git);
+    let parse = |text: &str| Url::parse(text).map_err(Refused::internal);
+    let api = api.map(parse).transpose()?.unwrap_or(defaults.api);
+    let git = git.map(parse).transpose()?.or(defaults.git);
     Ok(Site { url, api, git })
 }
 

@@ -4,18 +4,46 @@
 //! [`AsWorkspace`], and what may be done is a method of the authority one holds: none takes a user id.
 //! This crate sends the only outgoing requests, through one door: [`http::Door`].
 
+mod ask;
 mod audit;
 mod authority;
+mod background;
+mod call_in;
+mod callback;
 mod context;
+mod credential;
+mod examine;
+mod faults;
 mod flight;
+mod freshness;
+mod handouts;
 pub mod http;
+mod keys;
 pub mod lifetimes;
+mod link;
+mod links;
+mod matching;
+mod mint;
 mod providers;
+mod reconcile;
+mod refresh;
 mod refused;
+mod report;
+mod revoke;
 mod sessions;
 mod settings;
+mod settle;
+mod setup;
+mod sign;
+mod sign_policy;
+mod signers;
 mod signin;
+mod tokens;
+mod unlink;
+mod uploads;
 mod users;
+mod vault;
+mod views;
 mod workspaces;
 
 use std::sync::Arc;
@@ -27,19 +55,29 @@ use url::Url;
 
 pub use authority::{AsAuditor, AsSiteManager, AsUser, AsWorkspace};
 pub use context::ProviderContext;
+pub use credential::CredentialGiven;
+pub use link::{CallbackQuery, LinkOutcome};
+pub use matching::CredentialAsk;
 pub use providers::{
     Check, Consequences, DraftView, Force, KindView, ProviderInput, ProviderView, ScannedHostKey,
     TestReport,
 };
 pub use refused::{Refused, RefusedKind, Result};
+pub use report::{UseOutcome, UseReport};
 pub use sessions::{ApiTokenView, NewApiToken, SessionView};
 pub use settings::SSH_ALGORITHMS;
+pub use sign::SignAsk;
 pub use signin::{InvitationView, NewAccount, NewSession, Visitor};
 pub use store::{
-    ApiTokenId, Decision, DraftId, EventFilter, EventId, NamedEvent, ProviderId, Role, SessionId,
-    UserId, WorkspaceId,
+    ApiTokenId, Decision, DraftId, EventFilter, EventId, KeyId, LinkId, NamedEvent, ProviderId,
+    Role, SessionId, UserId, WorkspaceId,
 };
+pub use unlink::{SigningKeys, UnlinkOptions, Unlinked};
 pub use users::{Invitation, Suspended, UserView};
+pub use views::{
+    GrantView, KeyView, LinkState, LinkStatus, LinkView, OfferedProvider, SetupLink, SetupProvider,
+    SetupView,
+};
 pub use workspaces::{
     DeviceAsk, DeviceBegun, NewWorkspace, PendingDevice, UnboundSsh, WorkspaceView,
 };
@@ -97,6 +135,8 @@ struct Inner {
     rsa: Semaphore,
     /// Argon2id takes 19 MiB a time: a burst of sign-ins must not take the machine's memory.
     passwords: Semaphore,
+    refreshes: tokens::Refreshes,
+    handouts: handouts::Handouts,
 }
 
 impl Broker {
@@ -112,6 +152,8 @@ impl Broker {
                 config,
                 rsa,
                 passwords,
+                refreshes: tokens::Refreshes::new(),
+                handouts: handouts::Handouts::default(),
             }),
         }
     }
@@ -127,6 +169,14 @@ impl Broker {
 
     pub(crate) fn keyring(&self) -> &Keyring {
         &self.inner.keyring
+    }
+
+    pub(crate) fn refreshes(&self) -> &tokens::Refreshes {
+        &self.inner.refreshes
+    }
+
+    pub(crate) fn handouts(&self) -> &handouts::Handouts {
+        &self.inner.handouts
     }
 
     pub(crate) fn door(&self) -> &http::Door {
