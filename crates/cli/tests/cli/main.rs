@@ -1,0 +1,11 @@
+//! The command line as a black box: the real program, real Git, real OpenSSH, and a stand-in server.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod agent;
+mod credential;
+mod network;
+mod server;
+mod setup;
+mod sign_in;
+mod signing;
+mod world;
