@@ -106,7 +106,12 @@ fn moved(row: &Provider) -> Refused {
 
 /// The addresses in force: those of the row, else the kind's defaults.
 pub(crate) fn site_of(kind: &dyn Kind, row: &Provider) -> Result<Site> {
-    site_at(kind, &row.url, row.api_url.as_deref(), row.git_url.as_deref())
+    site_at(
+        kind,
+        &row.url,
+        row.api_url.as_deref(),
+        row.git_url.as_deref(),
+    )
 }
 
 /// The addresses in force, of a row's columns.

@@ -210,7 +210,7 @@ impl AsSiteManager {
     }
 
     /// Shuts a user out, or lets them in again. Sessions, API tokens and workspaces of a suspended
-    /// user stop answering at once.
+    /// user stop answering at once, and the provider tokens that those workspaces were handed end.
     ///
     /// # Errors
     /// `not-found`; `conflict` where nobody could manage the site then.
@@ -219,8 +219,12 @@ impl AsSiteManager {
         let store = self.broker.store();
         match suspended {
             Suspended::Yes => {
-                changed(store.suspend_user(id, self.broker.now().await?).await?)?;
+                let now = self.broker.now().await?;
+                changed(store.suspend_user(id, now).await?)?;
                 store.drop_sessions_of(id).await?;
+                for workspace in store.workspaces_of(id, now).await? {
+                    self.broker.call_in(&workspace.id);
+                }
                 self.note("user.suspend", format!("{} suspended", user.name))
                     .await;
             }

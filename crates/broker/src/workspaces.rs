@@ -251,11 +251,11 @@ impl Broker {
             )
             .hint("run `forgepass login` again")
         })?;
-        if let Some(bound) = &workspace.machine_hash {
-            if machine.map(machine_hash).as_ref() != Some(bound) {
-                self.note_other_machine(&user, &workspace, now).await?;
-                return Err(other_machine());
-            }
+        if let Some(bound) = &workspace.machine_hash
+            && machine.map(machine_hash).as_ref() != Some(bound)
+        {
+            self.note_other_machine(&user, &workspace, now).await?;
+            return Err(other_machine());
         }
         if workspace
             .last_seen_at
@@ -352,7 +352,7 @@ impl AsUser {
         })
     }
 
-    /// Revokes a workspace of this user.
+    /// Revokes a workspace of this user; the provider tokens it was handed end too.
     ///
     /// # Errors
     /// `not-found`.
@@ -439,6 +439,7 @@ impl Broker {
         if !self.store().revoke_workspace(&user.id, id, now).await? {
             return Err(Refused::not_found("workspace"));
         }
+        self.call_in(id);
         let entry = Entry::new("workspace.revoke", how).by(&user.id).through(id);
         self.record([entry]).await;
         Ok(())

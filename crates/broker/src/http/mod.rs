@@ -2,6 +2,8 @@
 
 mod guard;
 mod signed;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 use std::{
@@ -20,14 +22,15 @@ use secrecy::{ExposeSecret, SecretString};
 use store::Store;
 use url::Url;
 
-use crate::{BrokerConfig, ProviderContext, lifetimes};
+use crate::{BrokerConfig, ProviderContext};
 
 pub use guard::{Forbidden, Guard};
 
-/// Longest wait for a connection.
-const CONNECT: Duration = Duration::from_secs(5);
-/// Longest wait for a whole answer.
-const TOTAL: Duration = Duration::from_secs(20);
+/// Longest waits of every request.
+const PATIENCE: Patience = Patience {
+    connect: Duration::from_secs(5),
+    total: Duration::from_secs(20),
+};
 /// Largest answer, bytes. The largest real ones are pages of a hundred keys.
 const LARGEST_BODY: usize = 1024 * 1024;
 /// Most clients kept; there are a few providers, and each edit of a certificate bundle adds one.
@@ -84,7 +87,17 @@ pub struct Door {
     store: Store,
     user_agent: String,
     proxy: Option<Url>,
+    patience: Patience,
     clients: Mutex<HashMap<ClientKey, reqwest::Client>>,
+}
+
+/// How long to wait.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// For a connection.
+    connect: Duration,
+    /// For a whole answer.
+    total: Duration,
 }
 
 #[derive(PartialEq, Eq, Hash, Clone)]
@@ -99,6 +112,7 @@ impl Door {
             store,
             user_agent: format!("Forgepass/{}", config.version),
             proxy: config.proxy.clone(),
+            patience: PATIENCE,
             clients: Mutex::default(),
         }
     }
@@ -115,17 +129,6 @@ impl Door {
         token: Option<&SecretString>,
         call: Call<T>,
     ) -> Result<T, SendError> {
-        let outcome = self.steps(provider, token, call).await;
-        self.note(provider, &outcome).await;
-        outcome
-    }
-
-    async fn steps<T>(
-        &self,
-        provider: &ProviderContext,
-        token: Option<&SecretString>,
-        call: Call<T>,
-    ) -> Result<T, SendError> {
         let mut call = call;
         for _ in 0..MOST_STEPS {
             match self.step(provider, token, call).await? {
@@ -136,34 +139,6 @@ impl Door {
         Err(SendError::Unreachable(
             "it answers with ever more pages".to_owned(),
         ))
-    }
-
-    /// Notes for the site manager how the provider fared. A refusal is an answer, too, and one
-    /// success a minute is enough to show.
-    async fn note<T>(&self, provider: &ProviderContext, outcome: &Result<T, SendError>) {
-        let Ok(now) = self.store.now().await else {
-            return;
-        };
-        let row = &provider.row;
-        let noted = match outcome {
-            Ok(_) | Err(SendError::Refused(_)) => {
-                if row
-                    .last_success_at
-                    .is_some_and(|at| at + lifetimes::SEEN > now)
-                {
-                    return;
-                }
-                self.store.note_success(&row.id, now).await
-            }
-            Err(error) => {
-                self.store
-                    .note_error(&row.id, &error.to_string(), now)
-                    .await
-            }
-        };
-        if let Err(error) = noted {
-            tracing::warn!(provider.id = %row.id, %error, "how a provider fared could not be noted");
-        }
     }
 
     /// Whether anything answers at the provider's base URL, and what it says first.
@@ -200,69 +175,14 @@ impl Door {
         refuse_foreign(provider, &call.url)?;
         let client = self.client(provider.row.ca_pem.as_deref(), guard)?;
         let request = client.request(call.method.clone(), call.url.clone());
-        let request = self.authorize(request, provider, token, &call).await?;
+        // The database's time is free of charge most of the time, and only signatures need it.
+        let now = self.store.now().await.map_err(|_| no_time())?;
+        let request = authorize(request, provider, token, (&call, now))?;
         let request = call.headers.iter().fold(request, |request, (name, value)| {
             request.header(*name, value)
         });
         let reply = answer(with_body(request, &call.body)).await?;
         call.read(reply).map_err(SendError::Refused)
-    }
-
-    async fn authorize<T>(
-        &self,
-        request: RequestBuilder,
-        provider: &ProviderContext,
-        token: Option<&SecretString>,
-        call: &Call<T>,
-    ) -> Result<RequestBuilder, SendError> {
-        match &call.auth {
-            Auth::None => Ok(request),
-            Auth::Basic(user, password) => {
-                Ok(request.basic_auth(user, Some(password.expose_secret())))
-            }
-            Auth::Token if provider.kind.auth() == AuthStyle::OAuth1 => {
-                let token = token.ok_or_else(no_token)?;
-                Ok(request.header(
-                    AUTHORIZATION,
-                    self.sign(provider, call, Some(token), &[]).await?,
-                ))
-            }
-            Auth::Token => {
-                let token = token.ok_or_else(no_token)?;
-                Ok(request.bearer_auth(token.expose_secret()))
-            }
-            Auth::Signed { token, extra } => {
-                let header = self.sign(provider, call, token.as_ref(), extra).await?;
-                Ok(request.header(AUTHORIZATION, header))
-            }
-        }
-    }
-
-    async fn sign<T>(
-        &self,
-        provider: &ProviderContext,
-        call: &Call<T>,
-        token: Option<&SecretString>,
-        extra: &[(&'static str, String)],
-    ) -> Result<HeaderValue, SendError> {
-        let now = self.store.now().await.map_err(|_| {
-            SendError::Unreachable("our own database does not tell the time".to_owned())
-        })?;
-        let (method, url, body) = (&call.method, &call.url, &call.body);
-        let request = signed::Request {
-            method,
-            url,
-            body,
-            token,
-            extra,
-            now,
-        };
-        let mut header = HeaderValue::from_str(&signed::authorization(provider, &request)?)
-            .map_err(|_| {
-                SendError::Misconfigured("its consumer key holds odd characters".to_owned())
-            })?;
-        header.set_sensitive(true);
-        Ok(header)
     }
 
     /// The client for these certificates and this guard, made once.
@@ -288,8 +208,8 @@ impl Door {
         let proxy_host = self.proxy.as_ref().and_then(Url::host_str);
         let mut builder = reqwest::Client::builder()
             .user_agent(&self.user_agent)
-            .connect_timeout(CONNECT)
-            .timeout(TOTAL)
+            .connect_timeout(self.patience.connect)
+            .timeout(self.patience.total)
             .redirect(redirect::Policy::none())
             .referer(false)
             // The environment is the configuration's to read, not the library's.
@@ -305,6 +225,47 @@ impl Door {
         }
         builder.build().map_err(misconfigured)
     }
+}
+
+fn authorize<T>(
+    request: RequestBuilder,
+    provider: &ProviderContext,
+    token: Option<&SecretString>,
+    (call, now): (&Call<T>, i64),
+) -> Result<RequestBuilder, SendError> {
+    let (method, url, body) = (&call.method, &call.url, &call.body);
+    let signed = |token, extra| {
+        let asked = signed::Request {
+            method,
+            url,
+            body,
+            token,
+            extra,
+            now,
+        };
+        let mut header = HeaderValue::from_str(&signed::authorization(provider, &asked)?)
+            .map_err(|_| SendError::Misconfigured("its consumer key is odd".to_owned()))?;
+        header.set_sensitive(true);
+        Ok::<_, SendError>(header)
+    };
+    Ok(match &call.auth {
+        Auth::None => request,
+        Auth::Basic(user, password) => request.basic_auth(user, Some(password.expose_secret())),
+        Auth::Token => {
+            let token = token.ok_or_else(no_token)?;
+            match provider.kind.auth() {
+                AuthStyle::OAuth1 => request.header(AUTHORIZATION, signed(Some(token), &[])?),
+                AuthStyle::OAuth2 | AuthStyle::None => request.bearer_auth(token.expose_secret()),
+            }
+        }
+        Auth::Signed { token, extra } => {
+            request.header(AUTHORIZATION, signed(token.as_ref(), extra.as_slice())?)
+        }
+    })
+}
+
+fn no_time() -> SendError {
+    SendError::Unreachable("our own database does not tell the time".to_owned())
 }
 
 fn misconfigured(error: reqwest::Error) -> SendError {

@@ -1,6 +1,6 @@
 //! Changing and deleting providers, and saying what that does to links before it is done.
 
-use forge::AuthStyle;
+use forge::{AuthStyle, Kind};
 use store::{Link, LinkId, Provider, ProviderDeletion, ProviderId};
 
 use super::{
@@ -9,7 +9,9 @@ use super::{
     input::{Checked, check, known_kind},
     taken,
 };
-use crate::{AsSiteManager, Broker, Refused, RefusedKind, Result, audit::Entry, context};
+use crate::{
+    AsSiteManager, Broker, Refused, RefusedKind, Result, UnlinkOptions, audit::Entry, context,
+};
 
 /// What a change does to what exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,8 +74,8 @@ impl AsSiteManager {
         input: &ProviderInput,
     ) -> Result<Consequences> {
         let row = self.changeable(id).await?;
+        same_software(&row, known_kind(&input.kind)?)?;
         let checked = check(input)?;
-        same_software(&row, &checked)?;
         let links = self.broker.store().count_links(id).await?;
         consequences(&row, &checked, links)
     }
@@ -90,8 +92,8 @@ impl AsSiteManager {
         input: ProviderInput,
     ) -> Result<ProviderView> {
         let row = self.changeable(id).await?;
+        same_software(&row, known_kind(&input.kind)?)?;
         let checked = check(&input)?;
-        same_software(&row, &checked)?;
         let links = self.broker.store().count_links(id).await?;
         let told = consequences(&row, &checked, links)?;
         if told.needs_confirm && !input.confirm {
@@ -116,13 +118,26 @@ impl AsSiteManager {
     /// them; `forbidden` for a provider that the configuration file declares; `not-found`.
     pub async fn delete_provider(&self, id: &ProviderId, force: Force) -> Result<()> {
         let row = self.changeable(id).await?;
-        if force == Force::Yes {
-            self.broker.unlink_all(&row).await?;
-        }
+        let (manager, id) = (self.clone(), id.clone());
+        // In its own task: a browser that goes away does not leave it half done.
+        let work = tokio::spawn(async move {
+            let left = match force {
+                Force::Yes => manager.broker.unlink_all(&row).await?,
+                Force::No => 0,
+            };
+            manager.delete(&id, &row, left).await
+        });
+        work.await.map_err(Refused::internal)?
+    }
+
+    async fn delete(&self, id: &ProviderId, row: &Provider, left: usize) -> Result<()> {
         match self.broker.store().delete_provider(id).await? {
             ProviderDeletion::Deleted => {
-                self.note_at("provider.delete", id, format!("{} deleted", row.name))
-                    .await;
+                let detail = match left {
+                    0 => format!("{} deleted", row.name),
+                    left => format!("{} deleted; {left} keys or tokens stay there", row.name),
+                };
+                self.note_at("provider.delete", id, detail).await;
                 Ok(())
             }
             ProviderDeletion::NotFound => Err(Refused::not_found("provider")),
@@ -221,23 +236,21 @@ impl Broker {
         Ok(changed)
     }
 
-    /// Unlinks every link of a provider.
-    async fn unlink_all(&self, row: &Provider) -> Result<()> {
-        let now = self.now().await?;
-        let mut after: Option<LinkId> = None;
+    /// Unlinks every link of a provider; returns how many things there could not be undone, now or ever,
+    /// since what is still to be tried goes with the provider.
+    async fn unlink_all(&self, row: &Provider) -> Result<usize> {
+        let (mut left, mut after): (usize, Option<LinkId>) = (0, None);
         loop {
             let links: Vec<Link> = self
                 .store()
                 .links_at(&row.id, after.as_ref(), BATCH)
                 .await?;
             for link in &links {
-                self.store()
-                    .begin_unlink(&link.user_id, &link.id, now)
-                    .await?;
+                left += self.remove_link(link, UnlinkOptions::default()).await?.left;
             }
             match links.into_iter().next_back() {
                 Some(last) => after = Some(last.id),
-                None => return Ok(()),
+                None => return Ok(left),
             }
         }
     }
@@ -315,12 +328,12 @@ fn secret_again() -> Refused {
 }
 
 /// A provider stays what it is; only one way to register with the same software may replace another.
-pub(super) fn same_software(row: &Provider, checked: &Checked) -> Result<()> {
+pub(super) fn same_software(row: &Provider, after: &dyn Kind) -> Result<()> {
     let before = known_kind(&row.kind)?;
-    if before.id() == checked.kind.id() || before.sibling() == Some(checked.kind.id()) {
+    if before.id() == after.id() || before.sibling() == Some(after.id()) {
         return Ok(());
     }
-    let (before, after) = (before.name(), checked.kind.name());
+    let (before, after) = (before.name(), after.name());
     Err(
         Refused::invalid(format!("kind: {before} cannot become {after}"))
             .hint("add a new provider instead"),

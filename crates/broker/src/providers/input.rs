@@ -244,10 +244,10 @@ fn address(field: &str, given: &str, guard: Guard) -> Result<Url> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err(wrong("it must not have a query or a fragment"));
     }
-    if let Some(Host::Domain(host)) = url.host() {
-        if host.ends_with('.') {
-            return Err(wrong("its host must not end in a dot"));
-        }
+    if let Some(Host::Domain(host)) = url.host()
+        && host.ends_with('.')
+    {
+        return Err(wrong("its host must not end in a dot"));
     }
     guard
         .check_url(&url)

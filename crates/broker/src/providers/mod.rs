@@ -28,19 +28,6 @@ use draft::SigningKey;
 use input::{Checked, check, known_kind, plain};
 
 impl Broker {
-    /// A provider by id, else by name.
-    ///
-    /// # Errors
-    /// `not-found`.
-    pub(crate) async fn find_provider(&self, id_or_name: &str) -> Result<Provider> {
-        let id = ProviderId::from(id_or_name);
-        if let Some(found) = self.store().provider(&id).await? {
-            return Ok(found);
-        }
-        let found = self.store().provider_by_name(id_or_name).await?;
-        found.ok_or_else(|| Refused::not_found("provider"))
-    }
-
     /// The row of a new provider.
     ///
     /// # Errors
@@ -202,4 +189,10 @@ fn taken(error: StoreError, name: &str) -> Refused {
         }
         error => error.into(),
     }
+}
+
+/// An input as a provider that is ready to be asked.
+#[cfg(test)]
+pub(crate) fn opened(broker: &Broker, input: &ProviderInput) -> Result<crate::ProviderContext> {
+    broker.unsaved(check(input)?, None)
 }

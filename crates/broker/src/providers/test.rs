@@ -55,9 +55,31 @@ impl AsSiteManager {
     /// # Errors
     /// `not-found`.
     pub async fn test_provider(&self, id: &ProviderId) -> Result<TestReport> {
-        let row = self.row(id).await?;
-        let provider = ProviderContext::open(&self.broker, row)?;
-        Ok(self.broker.test(&provider).await)
+        let provider = ProviderContext::open(&self.broker, self.row(id).await?)?;
+        let report = self.broker.test(&provider).await;
+        let wrong: Vec<&str> = report
+            .checks
+            .iter()
+            .filter(|check| !check.ok)
+            .map(|check| check.name.as_str())
+            .collect();
+        if wrong.is_empty() {
+            let (store, now) = (self.broker.store(), self.broker.now().await?);
+            store.note_success(id, now).await?;
+            store.clear_alarm(id).await?;
+        }
+        let found = if wrong.is_empty() {
+            "all is well".to_owned()
+        } else {
+            wrong.join(", ")
+        };
+        self.note_at(
+            "provider.test",
+            id,
+            format!("{}: {found}", provider.row.name),
+        )
+        .await;
+        Ok(report)
     }
 
     /// Tests a provider as it is entered, before it is saved.
@@ -73,7 +95,8 @@ impl AsSiteManager {
 }
 
 impl Broker {
-    fn unsaved(
+    /// A provider as entered, ready to be asked although it is not stored.
+    pub(super) fn unsaved(
         &self,
         checked: Checked,
         signing_key: Option<SecretString>,

@@ -1,8 +1,8 @@
 //! A site with its own database for one test.
 
 use broker::{
-    AsSiteManager, AsUser, Broker, BrokerConfig, EventFilter, NewAccount, NewSession, ProviderInput,
-    Refused, RefusedKind, Result, Role, UserId, Visitor,
+    AsSiteManager, AsUser, Broker, BrokerConfig, EventFilter, NewAccount, NewSession,
+    ProviderInput, Refused, RefusedKind, Result, Role, UserId, Visitor,
 };
 use secrecy::{ExposeSecret, SecretString};
 use secrets::{Keyring, random_id};
@@ -29,7 +29,12 @@ impl Site {
         let keyring = Keyring::generate();
         let key_text = keyring.to_text();
         let broker = Broker::new(store.clone(), keyring, config());
-        Self { broker, store, key_text, folder }
+        Self {
+            broker,
+            store,
+            key_text,
+            folder,
+        }
     }
 
     /// A fresh site with the site manager `root`.
@@ -50,7 +55,11 @@ impl Site {
 
     pub(crate) async fn set_up(&self, token: &SecretString, name: &str) -> Result<NewSession> {
         let password = PASSWORD.into();
-        let account = NewAccount { name: name.into(), email: None, password };
+        let account = NewAccount {
+            name: name.into(),
+            email: None,
+            password,
+        };
         self.broker.complete_setup(token, account, &visitor()).await
     }
 
@@ -68,11 +77,16 @@ impl Site {
     ) -> NewSession {
         let invited = manager.add_user(name, None, role).await.unwrap();
         let token = token_of(&invited.url);
-        self.broker.accept_invitation(&token, PASSWORD.into(), &visitor()).await.unwrap()
+        self.broker
+            .accept_invitation(&token, PASSWORD.into(), &visitor())
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn sign_in(&self, name: &str, password: &str) -> Result<NewSession> {
-        self.broker.sign_in(name, &password.into(), &visitor()).await
+        self.broker
+            .sign_in(name, &password.into(), &visitor())
+            .await
     }
 
     /// A link as if it had been made, without tokens.
@@ -99,16 +113,24 @@ impl Site {
     /// Every event, oldest first, as `action: detail`.
     pub(crate) async fn events(&self, manager: &AsUser) -> Vec<String> {
         let auditor = manager.auditor().unwrap();
-        let mut events = auditor.events(&EventFilter::default(), None, 500).await.unwrap();
+        let mut events = auditor
+            .events(&EventFilter::default(), None, 500)
+            .await
+            .unwrap();
         events.reverse();
-        events.iter().map(|it| format!("{}: {}", it.event.action, it.event.detail)).collect()
+        events
+            .iter()
+            .map(|it| format!("{}: {}", it.event.action, it.event.detail))
+            .collect()
     }
 
     /// Every byte that lies in the database's files.
     pub(crate) fn database(&self) -> String {
         let files = std::fs::read_dir(self.folder.path()).unwrap();
         files
-            .map(|file| String::from_utf8_lossy(&std::fs::read(file.unwrap().path()).unwrap()).into())
+            .map(|file| {
+                String::from_utf8_lossy(&std::fs::read(file.unwrap().path()).unwrap()).into()
+            })
             .collect::<Vec<String>>()
             .concat()
     }
@@ -123,7 +145,10 @@ pub(crate) fn config() -> BrokerConfig {
 }
 
 pub(crate) fn visitor() -> Visitor {
-    Visitor { address: "192.0.2.7".into(), agent: "Browser/1".into() }
+    Visitor {
+        address: "192.0.2.7".into(),
+        agent: "Browser/1".into(),
+    }
 }
 
 /// The token in a one-time page's address.
