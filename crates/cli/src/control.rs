@@ -212,7 +212,8 @@ pub(crate) fn read_frame<T: DeserializeOwned>(stream: &mut impl Read) -> io::Res
             "the frame is too long",
         ));
     }
-    let mut frame = Vec::new();
+    // Room for any credential at once; a long frame grows with what arrives.
+    let mut frame = Vec::with_capacity(length.min(4096) as usize + 1);
     stream
         .by_ref()
         .take(u64::from(length))

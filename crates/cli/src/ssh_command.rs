@@ -168,35 +168,65 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn sets_what_the_user_could_have_set_otherwise() {
-        let plan = SshPlan {
+    fn plan() -> SshPlan {
+        SshPlan {
             provider: "Git".to_owned(),
             alias: "fp-prv_1".to_owned(),
-            identity_files: vec![PathBuf::from("/run/a b/100%.pub")],
+            identity_files: vec![
+                PathBuf::from("/run/a b/100%.pub"),
+                PathBuf::from("/run/old.pub"),
+            ],
             known_hosts: PathBuf::from("/run/known_hosts"),
             agent: PathBuf::from("/run/agent.sock"),
-            knows_known_hosts_command: false,
+            knows_known_hosts_command: true,
             pinned: true,
             dead: vec![],
-        };
-        let words: Vec<String> = options(&plan)
+        }
+    }
+
+    fn words(plan: &SshPlan) -> Vec<String> {
+        options(plan)
             .into_iter()
             .map(|word| word.to_string_lossy().into_owned())
+            .collect()
+    }
+
+    #[test]
+    fn sets_everything_that_the_user_could_have_set_otherwise() {
+        let expected = [
+            "IdentitiesOnly=yes",
+            "GlobalKnownHostsFile=/dev/null",
+            "StrictHostKeyChecking=yes",
+            "UpdateHostKeys=no",
+            "VerifyHostKeyDNS=no",
+            "CheckHostIP=no",
+            "ControlMaster=no",
+            "ControlPath=none",
+            "ForwardAgent=no",
+            "IdentityAgent=\"/run/agent.sock\"",
+            "UserKnownHostsFile=\"/run/known_hosts\"",
+            "HostKeyAlias=fp-prv_1",
+            "KnownHostsCommand=none",
+            "IdentityFile=\"/run/a b/100%%.pub\"",
+            "IdentityFile=\"/run/old.pub\"",
+        ];
+        let settings: Vec<String> = words(&plan())
+            .into_iter()
+            .filter(|word| word != "-o")
             .collect();
+        assert_eq!(settings, expected);
+    }
+
+    #[test]
+    fn tells_an_older_ssh_nothing_it_does_not_know() {
+        let older = SshPlan {
+            knows_known_hosts_command: false,
+            ..plan()
+        };
         assert!(
-            words.contains(&"IdentityFile=\"/run/a b/100%%.pub\"".to_owned()),
-            "{words:?}"
-        );
-        assert!(
-            !words
+            !words(&older)
                 .iter()
                 .any(|word| word.starts_with("KnownHostsCommand"))
         );
-        let newer = SshPlan {
-            knows_known_hosts_command: true,
-            ..plan
-        };
-        assert!(options(&newer).contains(&OsString::from("KnownHostsCommand=none")));
     }
 }

@@ -328,3 +328,62 @@ fn many_at_once_start_one_agent() {
     }
     assert_eq!(left, 7);
 }
+
+#[test]
+fn hears_no_other_user() {
+    let (world, _) = with_key("ed25519");
+    // Only root can become another user; everybody else is kept out by the folder already.
+    let is_root = std::fs::metadata(world.home()).unwrap().uid() == 0;
+    if !is_root {
+        return;
+    }
+    let open = |path: &std::path::Path| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
+    };
+    for path in [
+        world.folder.path(),
+        &world.path("run"),
+        &world.runtime(),
+        &world.agent_socket(),
+    ] {
+        open(path);
+    }
+    let mut stranger = world.command("setpriv");
+    stranger.args(["--reuid", "65534", "--clear-groups", "ssh-add", "-l"]);
+    let out = stranger
+        .env("SSH_AUTH_SOCK", world.agent_socket())
+        .output()
+        .unwrap();
+    assert!(
+        !out.status.success() && stdout(&out).is_empty(),
+        "{}",
+        stdout(&out)
+    );
+    assert!(ssh_add(&world, &["-l"]).status.success());
+    std::fs::set_permissions(world.runtime(), std::fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+#[test]
+fn another_sign_in_by_environment_has_an_agent_of_its_own() {
+    let world = World::signed_in();
+    world
+        .server
+        .state()
+        .credentials
+        .push_back(Ok(crate::server::credential("one")));
+    assert!(stdout(&world.get()).contains("password=one"));
+    std::fs::write(world.path("other-token"), "fpw_other").unwrap();
+    let other = |args: &[&str]| {
+        let mut command = world.forgepass(args);
+        command
+            .env("FORGEPASS_URL", &world.server.url)
+            .env("FORGEPASS_TOKEN_FILE", world.path("other-token"));
+        command
+    };
+    let out = feed(
+        &mut other(&["credential", "get"]),
+        "protocol=https\nhost=git.example.com\n\n",
+    );
+    assert!(!stdout(&out).contains("password=one"));
+    assert_success(&other(&["agent", "--stop"]).output().unwrap());
+}

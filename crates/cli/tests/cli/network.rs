@@ -433,24 +433,55 @@ fn runs_the_users_own_ssh_command_for_other_hosts() {
 }
 
 #[test]
+fn works_where_an_editor_has_its_own_askpass() {
+    let net = Net::new();
+    let askpass = net.world.path("bin/editor-askpass");
+    let marker = net.world.path("askpass-ran");
+    fs::write(
+        &askpass,
+        format!("#!/bin/sh\ntouch '{}'\necho wrong\n", marker.display()),
+    )
+    .unwrap();
+    fs::set_permissions(&askpass, fs::Permissions::from_mode(0o755)).unwrap();
+    for (number, url) in [&net.urls.https, &net.urls.ssh].into_iter().enumerate() {
+        let target = net.world.path(&format!("clone-{number}"));
+        let mut clone = net
+            .world
+            .git(&gits()[0], &["clone", "-q", url, target.to_str().unwrap()]);
+        clone
+            .env("GIT_ASKPASS", &askpass)
+            .env("SSH_ASKPASS", &askpass)
+            .env("SSH_ASKPASS_REQUIRE", "force");
+        clone
+            .env("VSCODE_GIT_ASKPASS_NODE", "/usr/bin/node")
+            .env("VSCODE_GIT_ASKPASS_MAIN", "/askpass-main.js");
+        clone
+            .env("VSCODE_GIT_IPC_HANDLE", "/tmp/vscode-git.sock")
+            .env("VSCODE_GIT_COMMAND", "clone");
+        assert_success(&clone.output().unwrap());
+    }
+    assert!(!marker.exists(), "the editor was not asked");
+}
+
+#[test]
 fn no_secret_reaches_a_file_of_the_workspace() {
     let net = Net::new();
+    let canary = "canary-4711";
+    net.forge.set_password("ann", canary).unwrap();
+    net.world.server.state().credentials = [Ok(credential(canary))].into();
     let git = &gits()[0];
     assert_success(&net.clone(git, &net.urls.https, "clone"));
     assert_success(&net.clone(git, &net.urls.ssh, "clone-ssh"));
-    let out = net
-        .world
-        .command("grep")
-        .args([
-            "-rlE",
-            "state-of-good|password=good|:good@|fpw_|PRIVATE KEY",
-        ])
-        .args([
-            net.world.home(),
-            net.world.path("run"),
-            net.world.path("clone"),
-            net.world.path("tmp"),
-        ])
+    let places = [
+        net.world.home(),
+        net.world.path("run"),
+        net.world.path("clone"),
+        net.world.path("tmp"),
+    ];
+    let mut search = net.world.command("grep");
+    let out = search
+        .args(["-rlE", "canary-4711|fpw_|PRIVATE KEY"])
+        .args(places)
         .output()
         .unwrap();
     let token = net.world.home().join(".config/forgepass/token");

@@ -17,6 +17,8 @@ use serde_json::{Value, json};
 
 /// The one workspace token that the stand-in takes.
 pub(crate) const TOKEN: &str = "fpw_0123456789abcdef";
+/// The one API token that the stand-in takes.
+pub(crate) const API_TOKEN: &str = "fpa_0123456789abcdef";
 
 /// What the stand-in answers, and what it was asked.
 pub(crate) struct State {
@@ -36,6 +38,13 @@ pub(crate) struct State {
     pub(crate) uses: Vec<Use>,
     pub(crate) devices: Vec<DeviceRequest>,
     pub(crate) requests: Vec<String>,
+    /// Sends everybody there.
+    pub(crate) redirect: Option<String>,
+    /// What the user has, as the API token of [`API_TOKEN`] sees it.
+    pub(crate) links: Value,
+    pub(crate) keys: Value,
+    /// Bodies of requests by the user.
+    pub(crate) bodies: Vec<Value>,
 }
 
 /// A running stand-in.
@@ -61,6 +70,10 @@ impl Server {
             uses: vec![],
             devices: vec![],
             requests: vec![],
+            redirect: None,
+            links: json!([]),
+            keys: json!([]),
+            bodies: vec![],
         }));
         let server = Self { url, state };
         let doorman = server.clone();
@@ -102,6 +115,15 @@ impl Server {
                     return;
                 }
             }
+            let redirect = self.state().redirect.clone();
+            if let Some(to) = redirect {
+                let head = format!(
+                    "HTTP/1.1 307 X\r\nlocation: {to}{}\r\ncontent-length: 0\r\n\r\n",
+                    request.path
+                );
+                stream.write_all(head.as_bytes()).unwrap();
+                continue;
+            }
             let (status, body) = self.answer(&request);
             let text = body.map(|body| body.to_string()).unwrap_or_default();
             let head = format!(
@@ -122,6 +144,9 @@ impl Server {
         state
             .requests
             .push(format!("{} {}", request.method, request.path));
+        if request.token.as_deref() == Some(API_TOKEN) {
+            return as_user(&mut state, request);
+        }
         let open = ["/api/v1/meta", "/api/v1/device", "/api/v1/device/token"];
         if !open.contains(&request.path.as_str()) && request.token.as_deref() != Some(TOKEN) {
             return refuse(&problem(
@@ -198,6 +223,26 @@ impl Server {
             },
             _ => refuse(&problem(404, code::NOT_FOUND, "no such thing")),
         }
+    }
+}
+
+/// What the user may do, unlike a workspace.
+fn as_user(state: &mut State, request: &Request) -> (u16, Option<Value>) {
+    if !request.body.is_empty() {
+        state
+            .bodies
+            .push(serde_json::from_slice(&request.body).unwrap());
+    }
+    match (request.method.as_str(), request.path.as_str()) {
+        ("GET", "/api/v1/links") => (200, Some(state.links.clone())),
+        ("GET", "/api/v1/keys") => (200, Some(state.keys.clone())),
+        ("POST", "/api/v1/links") => (
+            200,
+            Some(json!({ "url": "https://forgepass.example.com/link/prv_1" })),
+        ),
+        ("DELETE", "/api/v1/links/lnk_2") => (204, None),
+        ("POST", "/api/v1/keys/key_2/regenerate") => (200, Some(state.keys[0].clone())),
+        _ => refuse(&problem(404, code::NOT_FOUND, "no such thing")),
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::process::Output;
 
 use api::code;
+use serde_json::json;
 
-use crate::server::{TOKEN, provider, setup};
+use crate::server::{API_TOKEN, Server, TOKEN, provider, setup};
 use crate::world::{World, assert_success, stderr, stdout};
 
 #[test]
@@ -226,4 +228,88 @@ fn link_leads_to_the_consoles_page() {
         "{}",
         stderr(&out)
     );
+}
+
+/// Runs a command by an API token of a user with two accounts at GitLab.
+fn by_api_token(world: &World, args: &[&str]) -> Output {
+    let link = |id: &str, login: &str| {
+        json!({
+            "id": id, "provider_id": "prv_1", "provider": "GitLab", "account_id": "1", "login": login,
+            "state": "linked", "reason": null, "grants": [], "created_at": 1, "last_used_at": null, "keys": [],
+        })
+    };
+    let key = |id: &str, link: &str| {
+        json!({
+            "id": id, "provider_id": "prv_1", "provider": "GitLab", "link": link, "algorithm": "ed25519",
+            "public_key": format!("ssh-ed25519 {id}"), "fingerprint": "SHA256:x", "created_at": 1,
+            "retired_at": null, "state": "present", "reason": null, "page": null,
+        })
+    };
+    let mut state = world.server.state();
+    state.links = json!([link("lnk_1", "ann"), link("lnk_2", "ann-at-work")]);
+    state.keys = json!([key("key_1", "lnk_1"), key("key_2", "lnk_2")]);
+    drop(state);
+    fs::write(world.path("api-token"), API_TOKEN).unwrap();
+    world
+        .forgepass(args)
+        .env("FORGEPASS_API_TOKEN_FILE", world.path("api-token"))
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn links_and_unlinks_by_an_api_token() {
+    let world = World::signed_in();
+    let out = by_api_token(&world, &["link", "GitLab"]);
+    assert_eq!(
+        stdout(&out),
+        "Open https://forgepass.example.com/link/prv_1\n"
+    );
+    let out = by_api_token(&world, &["unlink", "gitlab"]);
+    assert_eq!(out.status.code(), Some(1));
+    assert!(
+        stderr(&out).contains("hint: say which one with --account LOGIN"),
+        "{}",
+        stderr(&out)
+    );
+    let out = by_api_token(
+        &world,
+        &[
+            "unlink",
+            "gitlab",
+            "--account",
+            "ann-at-work",
+            "--remove-signing-keys",
+        ],
+    );
+    assert_success(&out);
+    assert_eq!(stdout(&out), "ann-at-work at GitLab is unlinked.\n");
+    assert_eq!(world.server.count("DELETE /api/v1/links/lnk_2"), 1);
+    assert_eq!(
+        world.server.state().bodies.last(),
+        Some(&json!({ "remove_signing_keys": true }))
+    );
+}
+
+#[test]
+fn shows_and_rotates_keys_by_an_api_token() {
+    let world = World::signed_in();
+    let out = by_api_token(&world, &["key", "show", "GitLab"]);
+    assert_eq!(stdout(&out), "ssh-ed25519 key_1\nssh-ed25519 key_2\n");
+    let out = by_api_token(
+        &world,
+        &["key", "rotate", "GitLab", "--account", "ann-at-work"],
+    );
+    assert_success(&out);
+    assert_eq!(world.server.count("POST /api/v1/keys/key_2/regenerate"), 1);
+}
+
+#[test]
+fn follows_no_redirect_with_the_token() {
+    let world = World::signed_in();
+    let elsewhere = Server::start();
+    world.server.state().redirect = Some(elsewhere.url.clone());
+    let out = world.forgepass(&["status"]).output().unwrap();
+    assert_eq!(out.status.code(), Some(1));
+    assert!(elsewhere.state().requests.is_empty());
 }
