@@ -4,7 +4,7 @@ use std::{collections::HashMap, process::Stdio, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use russh::{
-    Channel, ChannelId,
+    Channel, ChannelId, MethodKind,
     keys::{Algorithm, PrivateKey},
     server::{self, Auth, ChannelOpenHandle, Handle, Msg, Session, VerifiedPublicKey},
 };
@@ -58,6 +58,7 @@ fn wrap(base64: &str) -> String {
 pub(crate) async fn serve(site: Arc<Site>, listener: TcpListener, key: PrivateKey) -> Result<()> {
     let config = Arc::new(server::Config {
         keys: vec![key],
+        methods: (&[MethodKind::PublicKey][..]).into(),
         auth_rejection_time: Duration::from_millis(20),
         auth_rejection_time_initial: Some(Duration::ZERO),
         nodelay: true,
