@@ -99,6 +99,23 @@ impl Broker {
     }
 }
 
+/// Which events to show, as a person asks; what is none does not filter.
+#[derive(Debug, Clone, Default)]
+pub struct EventQuery {
+    /// A user's id or name.
+    pub user: Option<String>,
+    /// A provider's id or name.
+    pub provider: Option<String>,
+    /// A workspace's id.
+    pub workspace: Option<String>,
+    /// How the action begins, such as `link.`.
+    pub action: Option<String>,
+    /// Not earlier, unix seconds.
+    pub from: Option<i64>,
+    /// Earlier, unix seconds.
+    pub until: Option<i64>,
+}
+
 /// Most events of one page.
 const LARGEST_PAGE: i64 = 500;
 
@@ -115,5 +132,39 @@ impl AsAuditor {
             .store()
             .events(filter, before, limit.clamp(1, LARGEST_PAGE))
             .await?)
+    }
+
+    /// Like [`AsAuditor::events`], with users and providers by id or name. A name that nobody has
+    /// finds nothing.
+    pub async fn find_events(
+        &self,
+        query: &EventQuery,
+        before: Option<&EventId>,
+        limit: i64,
+    ) -> Result<Vec<NamedEvent>> {
+        let store = self.broker.store();
+        let user_id = match &query.user {
+            Some(user) => {
+                let named = store.user_by_name(&user.to_ascii_lowercase()).await?;
+                Some(named.map_or_else(|| UserId::from(user.as_str()), |named| named.id))
+            }
+            None => None,
+        };
+        let provider_id = match &query.provider {
+            Some(provider) => {
+                let named = store.provider_by_name(provider).await?;
+                Some(named.map_or_else(|| ProviderId::from(provider.as_str()), |named| named.id))
+            }
+            None => None,
+        };
+        let filter = EventFilter {
+            user_id,
+            provider_id,
+            workspace_id: query.workspace.as_deref().map(WorkspaceId::from),
+            action: query.action.clone(),
+            from: query.from,
+            until: query.until,
+        };
+        self.events(&filter, before, limit).await
     }
 }

@@ -48,14 +48,14 @@ mod workspaces;
 
 use std::sync::Arc;
 
-use secrets::Keyring;
-use store::Store;
 use tokio::sync::Semaphore;
 use url::Url;
 
+pub use audit::EventQuery;
 pub use authority::{AsAuditor, AsSiteManager, AsUser, AsWorkspace};
 pub use context::ProviderContext;
 pub use credential::CredentialGiven;
+pub use forge::GuideStep;
 pub use link::{CallbackQuery, LinkOutcome};
 pub use matching::CredentialAsk;
 pub use providers::{
@@ -64,13 +64,15 @@ pub use providers::{
 };
 pub use refused::{Refused, RefusedKind, Result};
 pub use report::{UseOutcome, UseReport};
+pub use secrets::{Algorithm, Keyring};
 pub use sessions::{ApiTokenView, NewApiToken, SessionView};
 pub use settings::SSH_ALGORITHMS;
 pub use sign::SignAsk;
 pub use signin::{InvitationView, NewAccount, NewSession, Visitor};
+pub use ssh::agent::Binding;
 pub use store::{
     ApiTokenId, Decision, DraftId, EventFilter, EventId, KeyId, LinkId, NamedEvent, ProviderId,
-    Role, SessionId, UserId, WorkspaceId,
+    Role, SessionId, Store, UserId, WorkspaceId,
 };
 pub use unlink::{SigningKeys, UnlinkOptions, Unlinked};
 pub use users::{Invitation, Suspended, UserView};
@@ -184,7 +186,7 @@ impl Broker {
     }
 
     /// The database's clock, unix seconds.
-    pub(crate) async fn now(&self) -> Result<i64> {
+    pub async fn now(&self) -> Result<i64> {
         Ok(self.store().now().await?)
     }
 

@@ -50,4 +50,13 @@ impl AsSiteManager {
         .await;
         Ok(())
     }
+
+    /// Working keys by algorithm, each with its name.
+    pub async fn key_counts(&self) -> Result<Vec<(String, i64)>> {
+        let counts = self.broker.store().count_keys_by_algorithm().await?;
+        Ok(counts
+            .into_iter()
+            .map(|count| (count.algorithm, count.number))
+            .collect())
+    }
 }

@@ -102,6 +102,63 @@ impl Broker {
         self.add_user(name, email, role, None).await
     }
 
+    /// A new one-time link on the word of the machine's owner, such as for a site manager who forgot
+    /// their password.
+    ///
+    /// # Errors
+    /// `not-found`; `conflict` where the user is suspended.
+    pub async fn reinvite_as_owner(&self, name: &str) -> Result<Invitation> {
+        self.reinvite(&self.named(name).await?, None).await
+    }
+
+    /// Another role on the word of the machine's owner.
+    ///
+    /// # Errors
+    /// `not-found`; `conflict` where nobody could manage the site then.
+    pub async fn set_role_as_owner(&self, name: &str, role: Role) -> Result<UserView> {
+        self.set_role(&self.named(name).await?, role, None).await
+    }
+
+    /// Every user for the machine's owner, by name, after the name `after`; 200 at most.
+    pub async fn users_as_owner(&self, after: Option<&str>) -> Result<Vec<UserView>> {
+        self.find_users(None, after).await
+    }
+
+    async fn named(&self, name: &str) -> Result<User> {
+        let user = self
+            .store()
+            .user_by_name(&name.trim().to_ascii_lowercase())
+            .await?;
+        user.ok_or_else(|| Refused::not_found("user"))
+    }
+
+    async fn find_users(&self, search: Option<&str>, after: Option<&str>) -> Result<Vec<UserView>> {
+        let found = self.store().users(search, after, PAGE).await?;
+        Ok(found.iter().map(UserView::of).collect())
+    }
+
+    async fn reinvite(&self, user: &User, by: Option<&UserId>) -> Result<Invitation> {
+        if user.suspended_at.is_some() {
+            return Err(Refused::conflict(format!("{} is suspended", user.name))
+                .hint("restore the user first"));
+        }
+        let detail = format!("new one-time link for {}", user.name);
+        self.record([Entry::new("user.invite", detail).maybe_by(by)])
+            .await;
+        self.invite(user).await
+    }
+
+    async fn set_role(&self, user: &User, role: Role, by: Option<&UserId>) -> Result<UserView> {
+        changed(self.store().set_role(&user.id, role).await?)?;
+        let detail = format!("{}: {} becomes {role}", user.name, user.role);
+        self.record([Entry::new("user.role", detail).maybe_by(by)])
+            .await;
+        Ok(UserView {
+            role,
+            ..UserView::of(user)
+        })
+    }
+
     async fn add_user(
         &self,
         given: &str,
@@ -159,8 +216,7 @@ impl AsSiteManager {
     /// 200 at most.
     pub async fn users(&self, search: Option<&str>, after: Option<&str>) -> Result<Vec<UserView>> {
         let search = search.map(str::trim).filter(|search| !search.is_empty());
-        let found = self.broker.store().users(search, after, PAGE).await?;
-        Ok(found.iter().map(UserView::of).collect())
+        self.broker.find_users(search, after).await
     }
 
     /// Adds a user, who sets their own password by the one-time link.
@@ -184,17 +240,9 @@ impl AsSiteManager {
     /// # Errors
     /// `not-found`; `conflict` where the user is suspended.
     pub async fn reinvite(&self, id: &UserId) -> Result<Invitation> {
-        let user = self.known(id).await?;
-        if user.suspended_at.is_some() {
-            return Err(Refused::conflict(format!("{} is suspended", user.name))
-                .hint("restore the user first"));
-        }
-        self.note(
-            "user.invite",
-            format!("new one-time link for {}", user.name),
-        )
-        .await;
-        self.broker.invite(&user).await
+        self.broker
+            .reinvite(&self.known(id).await?, Some(&self.user.id))
+            .await
     }
 
     /// Gives a user another role, in force at once.
@@ -202,11 +250,9 @@ impl AsSiteManager {
     /// # Errors
     /// `not-found`; `conflict` where nobody could manage the site then.
     pub async fn set_role(&self, id: &UserId, role: Role) -> Result<UserView> {
-        let before = self.known(id).await?;
-        changed(self.broker.store().set_role(id, role).await?)?;
-        let detail = format!("{}: {} becomes {role}", before.name, before.role);
-        self.note("user.role", detail).await;
-        Ok(UserView::of(&self.known(id).await?))
+        self.broker
+            .set_role(&self.known(id).await?, role, Some(&self.user.id))
+            .await
     }
 
     /// Shuts a user out, or lets them in again. Sessions, API tokens and workspaces of a suspended

@@ -8,7 +8,7 @@ use store::{
 
 use crate::{
     AsUser, AsWorkspace, Broker, Refused, RefusedKind, Result, audit::Entry, lifetimes,
-    sessions::label,
+    sessions::label, users::UserView,
 };
 
 /// A machine that asks to become a workspace.
@@ -420,6 +420,11 @@ impl AsUser {
 }
 
 impl AsWorkspace {
+    /// Whose it is.
+    pub fn user(&self) -> UserView {
+        UserView::of(&self.user)
+    }
+
     /// The workspace.
     pub fn workspace(&self) -> WorkspaceView {
         WorkspaceView::of(&self.workspace)

@@ -95,6 +95,33 @@ impl AsSiteManager {
 }
 
 impl Broker {
+    /// Whether the database answers, and every check of every provider that is offered, for the
+    /// server's own command line.
+    pub async fn check(&self) -> Result<Vec<Check>> {
+        self.store().read_clock().await?;
+        let mut report = TestReport::default();
+        report.add("database", Ok("it answers".to_owned()));
+        for row in self.store().providers().await? {
+            let name = row.name.clone();
+            if row.disabled_at.is_some() {
+                report.add(&name, Ok("not offered, so not asked".to_owned()));
+                continue;
+            }
+            match ProviderContext::open(self, row) {
+                Ok(provider) => {
+                    for check in self.test(&provider).await.checks {
+                        report.checks.push(Check {
+                            name: format!("{name}: {}", check.name),
+                            ..check
+                        });
+                    }
+                }
+                Err(refused) => report.add(&name, Err(refused.detail)),
+            }
+        }
+        Ok(report.checks)
+    }
+
     /// A provider as entered, ready to be asked although it is not stored.
     pub(super) fn unsaved(
         &self,

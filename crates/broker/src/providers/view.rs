@@ -20,6 +20,8 @@ pub struct KindView {
     pub algorithms: &'static [&'static str],
     /// The steps at the provider's side, with the values to copy.
     pub guide: Vec<GuideStep>,
+    /// The consumer key that the guide proposes, for OAuth 1.0a kinds.
+    pub consumer_key: String,
 }
 
 /// A prepared provider.
@@ -100,6 +102,7 @@ impl KindView {
             auth: kind.auth().as_str(),
             algorithms: kind.algorithms(),
             guide: kind.guide(ours),
+            consumer_key: ours.consumer_key.clone(),
         }
     }
 }
