@@ -68,6 +68,36 @@ pub struct EventFilter {
     pub until: Option<i64>,
 }
 
+impl EventFilter {
+    /// The columns of owners that filter, and their values.
+    fn owners(&self) -> Vec<(&'static str, &str)> {
+        let owners = [
+            ("user_id", self.user_id.as_ref().map(UserId::as_str)),
+            (
+                "workspace_id",
+                self.workspace_id.as_ref().map(WorkspaceId::as_str),
+            ),
+            (
+                "provider_id",
+                self.provider_id.as_ref().map(ProviderId::as_str),
+            ),
+        ];
+        owners
+            .into_iter()
+            .filter_map(|(column, owner)| Some((column, owner?)))
+            .collect()
+    }
+}
+
+const EVENTS: &str =
+    "SELECT e.*, u.name AS user_name, w.name AS workspace_name, p.name AS provider_name
+     FROM events e
+     LEFT JOIN users u ON u.id = e.user_id
+     LEFT JOIN workspaces w ON w.id = e.workspace_id
+     LEFT JOIN providers p ON p.id = e.provider_id
+     WHERE (e.at, e.id) < ($1, $2) AND e.at >= $3 AND e.at < $4
+       AND substr(e.action, 1, length($5)) = $5";
+
 row! {
     /// How often an action happened in an hour.
     pub struct HourCount {
@@ -118,45 +148,25 @@ impl Store {
         let Some((at, id)) = self.position(before).await? else {
             return Ok(Vec::new());
         };
+        let owners = filter.owners();
+        let mut text = EVENTS.to_owned();
         // Only the columns that filter are named, so that the database can choose the index of
         // the one that narrows most.
-        let owners = [
-            ("user_id", filter.user_id.as_ref().map(UserId::as_str)),
-            (
-                "workspace_id",
-                filter.workspace_id.as_ref().map(WorkspaceId::as_str),
-            ),
-            (
-                "provider_id",
-                filter.provider_id.as_ref().map(ProviderId::as_str),
-            ),
-        ];
-        let mut text = String::from(
-            "SELECT e.*, u.name AS user_name, w.name AS workspace_name, p.name AS provider_name
-             FROM events e
-             LEFT JOIN users u ON u.id = e.user_id
-             LEFT JOIN workspaces w ON w.id = e.workspace_id
-             LEFT JOIN providers p ON p.id = e.provider_id
-             WHERE (e.at, e.id) < ($1, $2) AND e.at >= $3 AND e.at < $4
-               AND substr(e.action, 1, length($5)) = $5",
-        );
-        let named = owners
-            .iter()
-            .filter_map(|(column, owner)| Some((column, (*owner)?)));
-        for ((column, _), number) in named.clone().zip(7..) {
+        for ((column, _), number) in owners.iter().zip(7..) {
             text.push_str(&format!(" AND e.{column} = ${number}"));
         }
         text.push_str(" ORDER BY e.at DESC, e.id DESC LIMIT $6");
-        let statement = built_sql(text)
+        let mut statement = built_sql(text)
             .bind(&at)
             .bind(id)
             .bind(&filter.from.unwrap_or(i64::MIN))
             .bind(&filter.until.unwrap_or(i64::MAX))
             .bind(filter.action.as_deref().unwrap_or_default())
             .bind(&limit);
-        self.db
-            .all(named.fold(statement, |statement, (_, owner)| statement.bind(owner)))
-            .await
+        for (_, owner) in owners {
+            statement = statement.bind(owner);
+        }
+        self.db.all(statement).await
     }
 
     /// Where a page of events starts: after everything, or at an event that exists.

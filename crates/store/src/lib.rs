@@ -5,6 +5,7 @@
 //! Methods that act for a user take the user's id and answer "nothing" for another's row.
 
 mod attempts;
+mod backup;
 mod clock;
 mod column;
 mod db;
@@ -15,6 +16,9 @@ mod ids;
 mod keys;
 mod links;
 mod open;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod plans;
 mod providers;
 mod revocations;
 mod rules;

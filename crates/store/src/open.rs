@@ -7,6 +7,7 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -23,6 +24,9 @@ const SQLITE_READERS: u32 = 8;
 const POSTGRES_CONNECTIONS: u32 = 16;
 /// How long a statement waits for a connection or for another process's lock on the file.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A connection that rested no longer is taken without asking the server whether it still
+/// stands: asking costs every statement a round trip.
+const FRESH: Duration = Duration::from_secs(1);
 /// "forgepas" as a number: replicas that start together take turns with this advisory lock.
 const MIGRATION_LOCK: i64 = 0x666f_7267_6570_6173;
 /// Says that PgBouncer in transaction mode stands before the server.
@@ -121,6 +125,15 @@ async fn open_postgres(url: &str) -> Result<Db> {
     let pool: PgPool = PgPoolOptions::new()
         .max_connections(POSTGRES_CONNECTIONS)
         .acquire_timeout(PATIENCE)
+        .test_before_acquire(false)
+        .before_acquire(|connection, used| {
+            Box::pin(async move {
+                if used.idle_for > FRESH {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_with(options)
         .await?;
     Ok(Db::Postgres { pool, pooler })

@@ -77,40 +77,40 @@ impl FromColumns for ViewRow {
     }
 }
 
+/// Its plan is checked in `plans.rs`.
+pub(crate) const CREDENTIAL_VIEW: &str =
+    "SELECT p.id, p.kind, p.name AS provider_name, p.url, p.api_url, p.git_url,
+            p.narrowing_off_at, p.alarm,
+            l.id AS l_id, l.user_id AS l_user_id, l.provider_id AS l_provider_id,
+            l.account_id AS l_account_id, l.login AS l_login, l.name AS l_name,
+            l.email AS l_email, l.emails AS l_emails, l.noreply AS l_noreply,
+            l.created_at AS l_created_at, l.last_used_at AS l_last_used_at,
+            l.dead_at AS l_dead_at, l.dead_reason AS l_dead_reason,
+            l.unlinking_at AS l_unlinking_at,
+            g.id AS g_id, g.link_id AS g_link_id, g.purpose AS g_purpose,
+            g.access AS g_access, g.refresh AS g_refresh,
+            g.token_secret AS g_token_secret, g.session_handle AS g_session_handle,
+            g.scopes AS g_scopes, g.expires_at AS g_expires_at,
+            g.token_id AS g_token_id, g.remote_id AS g_remote_id,
+            g.obtained_at AS g_obtained_at, g.version AS g_version,
+            g.lease_owner AS g_lease_owner, g.lease_until AS g_lease_until,
+            g.handed_at AS g_handed_at, g.retry_at AS g_retry_at,
+            g.failures AS g_failures, g.suspect_since AS g_suspect_since,
+            g.forced_at AS g_forced_at,
+            (SELECT string_agg(r.pattern, $2) FROM rules r
+             WHERE r.link_id = l.id) AS rules
+     FROM providers p
+     LEFT JOIN links l
+       ON l.provider_id = p.id AND l.user_id = $1 AND l.unlinking_at IS NULL
+     LEFT JOIN grants g ON g.link_id = l.id
+     WHERE p.disabled_at IS NULL
+     ORDER BY p.name, l.created_at, l.id, g.purpose";
+
 impl Store {
     /// Every enabled provider with a user's links, grants and rules, in one statement: with the
     /// look-up of the workspace's token these are the two reads of a credential.
     pub async fn credential_view(&self, user: &UserId) -> Result<CredentialView> {
-        let statement = sql(
-            "SELECT p.id, p.kind, p.name AS provider_name, p.url, p.api_url, p.git_url,
-                    p.narrowing_off_at, p.alarm,
-                    l.id AS l_id, l.user_id AS l_user_id, l.provider_id AS l_provider_id,
-                    l.account_id AS l_account_id, l.login AS l_login, l.name AS l_name,
-                    l.email AS l_email, l.emails AS l_emails, l.noreply AS l_noreply,
-                    l.created_at AS l_created_at, l.last_used_at AS l_last_used_at,
-                    l.dead_at AS l_dead_at, l.dead_reason AS l_dead_reason,
-                    l.unlinking_at AS l_unlinking_at,
-                    g.id AS g_id, g.link_id AS g_link_id, g.purpose AS g_purpose,
-                    g.access AS g_access, g.refresh AS g_refresh,
-                    g.token_secret AS g_token_secret, g.session_handle AS g_session_handle,
-                    g.scopes AS g_scopes, g.expires_at AS g_expires_at,
-                    g.token_id AS g_token_id, g.remote_id AS g_remote_id,
-                    g.obtained_at AS g_obtained_at, g.version AS g_version,
-                    g.lease_owner AS g_lease_owner, g.lease_until AS g_lease_until,
-                    g.handed_at AS g_handed_at, g.retry_at AS g_retry_at,
-                    g.failures AS g_failures, g.suspect_since AS g_suspect_since,
-                    g.forced_at AS g_forced_at,
-                    (SELECT string_agg(r.pattern, $2) FROM rules r
-                     WHERE r.link_id = l.id) AS rules
-             FROM providers p
-             LEFT JOIN links l
-               ON l.provider_id = p.id AND l.user_id = $1 AND l.unlinking_at IS NULL
-             LEFT JOIN grants g ON g.link_id = l.id
-             WHERE p.disabled_at IS NULL
-             ORDER BY p.name, l.created_at, l.id, g.purpose",
-        )
-        .bind(user)
-        .bind("\n");
+        let statement = sql(CREDENTIAL_VIEW).bind(user).bind("\n");
         Ok(gather(self.db.all(statement).await?))
     }
 }

@@ -102,6 +102,17 @@ pub enum Decision {
     Deny,
 }
 
+/// Its plan is checked in `plans.rs`.
+pub(crate) const WORKSPACE_BY_TOKEN: &str = "SELECT w.*,
+            u.id AS u_id, u.name AS u_name, u.email AS u_email, u.role AS u_role,
+            u.password_hash AS u_password_hash, u.created_at AS u_created_at,
+            u.suspended_at AS u_suspended_at
+     FROM workspaces w
+     JOIN users u ON u.id = w.user_id
+     WHERE w.token_hash = $1 AND w.revoked_at IS NULL AND w.expires_at > $2
+       AND COALESCE(w.last_seen_at, w.created_at) > $3
+       AND u.suspended_at IS NULL";
+
 impl Store {
     /// Adds a workspace whose bearer token hashes to `token`.
     pub async fn add_workspace(&self, token: &TokenHash, workspace: &Workspace) -> Result<()> {
@@ -117,18 +128,10 @@ impl Store {
         now: i64,
         idle_since: i64,
     ) -> Result<Option<WorkspaceUser>> {
-        let statement = sql("SELECT w.*,
-                    u.id AS u_id, u.name AS u_name, u.email AS u_email, u.role AS u_role,
-                    u.password_hash AS u_password_hash, u.created_at AS u_created_at,
-                    u.suspended_at AS u_suspended_at
-             FROM workspaces w
-             JOIN users u ON u.id = w.user_id
-             WHERE w.token_hash = $1 AND w.revoked_at IS NULL AND w.expires_at > $2
-               AND COALESCE(w.last_seen_at, w.created_at) > $3
-               AND u.suspended_at IS NULL")
-        .bind(token)
-        .bind(&now)
-        .bind(&idle_since);
+        let statement = sql(WORKSPACE_BY_TOKEN)
+            .bind(token)
+            .bind(&now)
+            .bind(&idle_since);
         self.db.optional(statement).await
     }
 

@@ -177,3 +177,64 @@ async fn a_server_that_is_away_is_unavailable() {
         .unwrap_err();
     assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
 }
+
+#[tokio::test]
+async fn a_backup_is_a_whole_private_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&sqlite_url(folder.path().join("forgepass.db")))
+        .await
+        .unwrap();
+    store.set_setting("name", "value").await.unwrap();
+    let copy = folder.path().join("copy.db");
+
+    store.backup(&copy).await.unwrap();
+    let mode = std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+    store.set_setting("name", "later").await.unwrap();
+    let error = store.backup(&copy).await.unwrap_err();
+    assert!(
+        matches!(error, StoreError::Address(_)),
+        "nothing is overwritten: {error:?}"
+    );
+    let restored = Store::open(&sqlite_url(copy)).await.unwrap();
+    assert_eq!(
+        restored.setting("name").await.unwrap().as_deref(),
+        Some("value")
+    );
+}
+
+#[tokio::test]
+async fn postgres_is_backed_up_by_its_own_tools() {
+    let scratch = Scratch::create().await;
+    let store = Store::open(&scratch.url).await.unwrap();
+    let error = store
+        .backup(std::path::Path::new("copy.db"))
+        .await
+        .unwrap_err();
+    store.close().await;
+    scratch.drop().await;
+    assert!(error.to_string().contains("pg_dump"), "{error}");
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_dropped_is_replaced() {
+    let scratch = Scratch::create().await;
+    let store = Store::open(&scratch.url).await.unwrap();
+    store.set_setting("name", "value").await.unwrap();
+    let mut other = PgConnection::connect(&scratch.url).await.unwrap();
+    let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    sqlx::query(kill).execute(&mut other).await.unwrap();
+    other.close().await.unwrap();
+
+    // A broken connection fails at most the one statement that meets it.
+    let mut found = store.setting("name").await;
+    for _ in 0..16 {
+        if found.is_err() {
+            found = store.setting("name").await;
+        }
+    }
+    assert_eq!(found.unwrap().as_deref(), Some("value"));
+    store.close().await;
+    scratch.drop().await;
+}
