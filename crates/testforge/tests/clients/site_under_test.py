@@ -99,9 +99,10 @@ class Site:
     def curl(self, url, *options):
         """Runs curl; gives the status, the headers (lower case) and the body."""
         command = ["curl", "--silent", "--show-error", "--include", "--cacert", self.ca]
-        output = subprocess.run([*command, *options, url], capture_output=True, text=True)
+        output = subprocess.run([*command, *options, url], capture_output=True)
         assert output.returncode == 0, output.stderr
-        head, _, body = output.stdout.partition("\r\n\r\n")
+        # Decoded here: text mode would also turn the ends of header lines into plain newlines.
+        head, _, body = output.stdout.decode().partition("\r\n\r\n")
         status, *lines = head.splitlines()
         headers = dict(line.lower().split(": ", 1) for line in lines if ": " in line)
         return int(status.split()[1]), headers, body
