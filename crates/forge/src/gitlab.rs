@@ -121,7 +121,8 @@ impl Kind for GitLab {
         match purpose {
             Some(Purpose::Manage) => MANAGE,
             Some(Purpose::Git) => GIT,
-            None => ALL,
+            // It includes the others, and an application may have it alone.
+            None => MANAGE,
         }
     }
 
