@@ -1,6 +1,9 @@
 """Sites without OAuth: Azure Repos, another Git host, a plain host."""
 
+import ssl
+
 import requests
+from cryptography import x509
 
 from site_under_test import done, refused
 
@@ -75,3 +78,21 @@ def run_anonymous(site):
     site.clone_and_push(site.with_credential(urls["https"], "ann", "correct"), "with-password")
     done("a push by password")
     assert requests.get(f"{site.url}/login/oauth/authorize").status_code == 404
+    certificate(site)
+
+
+def certificate(site):
+    """The server's certificate is a leaf of its own, not the authority's."""
+    host, port = site.url.removeprefix("https://").split(":")
+    pem = ssl.get_server_certificate((host, int(port)), ca_certs=site.ca)
+    leaf = x509.load_pem_x509_certificate(pem.encode())
+    with open(site.ca, "rb") as file:
+        authority = x509.load_pem_x509_certificate(file.read())
+    assert leaf.issuer == authority.subject != leaf.subject
+    try:
+        basic = leaf.extensions.get_extension_for_class(x509.BasicConstraints).value
+        assert not basic.ca
+    except x509.ExtensionNotFound:
+        pass
+    assert authority.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    done("a leaf certificate signed by the authority")

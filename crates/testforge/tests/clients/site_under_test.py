@@ -137,6 +137,10 @@ class Site:
         for step in (("add", "."), ("commit", "--quiet", "-m", "Large"), ("push", "--quiet")):
             result = self.run("git", "-C", folder, *step, **environment)
             assert result.returncode == 0, f"{step}: {result.stderr}"
+        # Once more as old clients do it: HTTP/1.1 with a chunked body.
+        old = ("-c", "http.version=HTTP/1.1", "-c", "http.postBuffer=65536")
+        result = self.run("git", *old, "-C", folder, "push", "origin", "HEAD:again", **environment)
+        assert result.returncode == 0, result.stderr
 
     def cannot_clone(self, url, **environment):
         result = self.run("git", "clone", "--quiet", url, "refused", **environment)
