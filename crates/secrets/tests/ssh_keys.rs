@@ -276,6 +276,45 @@ fn assert_refused_when_altered(public: &[u8], signed: &[u8], signature: &[u8]) {
 }
 
 #[test]
+fn an_ecdsa_signature_has_one_spelling() {
+    let key = key(Algorithm::EcdsaP256);
+    let (public, r, s) = loop {
+        let signature = key.sign(b"data", 0).unwrap();
+        let mut fields = Reader::new(&signature);
+        fields.string().unwrap();
+        let mut numbers = Reader::new(fields.string().unwrap());
+        let (r, s) = (numbers.string().unwrap(), numbers.string().unwrap());
+        // Numbers of 32 bytes whose ends may stand in front without a sign byte.
+        if r.len() == 32 && s.len() == 32 && (1..128).contains(&r[31]) {
+            break (key.public_blob(), r.to_vec(), s.to_vec());
+        }
+    };
+    let blob = |name: &str, r: &[u8], s: &[u8], rest: &[u8]| {
+        let numbers = Writer::new().string(r).string(s).raw(rest).into_vec();
+        Writer::new().string(name).string(numbers).into_vec()
+    };
+    let name = "ecdsa-sha2-nistp256";
+    assert!(verify_ssh(&public, b"data", &blob(name, &r, &s, b"")));
+
+    // The last byte of one number moved to the other: the same 64 bytes, if nobody counts.
+    let moved = [&r[31..], &s].concat();
+    let refused = [
+        ("moved", blob(name, &r, &moved, b"")),
+        (
+            "zero in front",
+            blob(name, &[&[0], r.as_slice()].concat(), &s, b""),
+        ),
+        ("trailing", blob(name, &r, &s, &[0])),
+        ("a third number", blob(name, &r, &s, &[0, 0, 0, 1, 1])),
+        ("other curve", blob("ecdsa-sha2-nistp384", &r, &s, b"")),
+        ("other type", blob("ssh-ed25519", &r, &s, b"")),
+    ];
+    for (what, signature) in refused {
+        assert!(!verify_ssh(&public, b"data", &signature), "{what}");
+    }
+}
+
+#[test]
 fn another_key_of_the_same_type_verifies_nothing() {
     let other = KeyPair::generate(Algorithm::Ed25519).unwrap();
     let signature = other.sign(b"data", 0).unwrap();

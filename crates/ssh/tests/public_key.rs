@@ -42,6 +42,7 @@ fn lines_that_are_no_plain_key_are_refused() {
         ("ssh-ed25519".into(), PublicKeyError::Shape),
         (format!("ssh-rsa {key}"), PublicKeyError::Shape),
         (format!("{ED25519}\n{ED25519}"), PublicKeyError::Shape),
+        (format!("{ED25519} ann\nben"), PublicKeyError::Shape),
         (format!("@revoked * {ED25519}"), PublicKeyError::Marker),
         (
             format!("@cert-authority * {ED25519}"),
