@@ -65,6 +65,7 @@ impl State {
             ),
             _ => (world::random_hex(16), world::random_hex(32)),
         };
+        self.note_issued([&client_secret]);
         let style = if spec.github_app {
             AppStyle::GitHubApp
         } else {

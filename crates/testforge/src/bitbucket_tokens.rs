@@ -108,6 +108,7 @@ async fn mint(Shared(site): Shared<Arc<Site>>, Path(wanted): Path<String>, ask: 
         revoked: false,
         sort: TokenSort::Minted { name: wish.name },
     };
+    state.note_issued([&token.access]);
     state.tokens.push(token.clone());
     let mut body = minted_json(&site, &token, &caller.account);
     // Only here does the token itself appear.

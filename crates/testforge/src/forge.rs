@@ -197,11 +197,9 @@ impl Forge {
     /// When there is no such application.
     pub fn renew_client_secret(&self, client_id: &str) -> Result<String> {
         let secret = world::random_hex(20);
-        self.site
-            .lock()
-            .app_mut(client_id)?
-            .client_secret
-            .clone_from(&secret);
+        let mut state = self.site.lock();
+        state.app_mut(client_id)?.client_secret.clone_from(&secret);
+        state.note_issued([&secret]);
         Ok(secret)
     }
 
@@ -256,6 +254,13 @@ impl Forge {
     #[must_use]
     pub fn tokens(&self) -> Vec<TokenView> {
         self.site.lock().token_views()
+    }
+
+    /// Every secret that the site ever gave out: client secrets, codes, access and refresh tokens and their
+    /// parts, ended ones too. For tests that look for what must not turn up.
+    #[must_use]
+    pub fn issued_secrets(&self) -> Vec<String> {
+        self.site.lock().issued.clone()
     }
 
     /// Makes a repository with one commit. It is private (public on [`Shape::Anonymous`]) and

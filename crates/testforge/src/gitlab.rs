@@ -195,11 +195,13 @@ fn refresh(state: &mut State, app: &App, form: &Params) -> Response {
     if form.get("refresh_token").is_none() {
         return missing_parameter("refresh_token");
     }
-    if form
-        .get("redirect_uri")
-        .is_some_and(|uri| uri != app.redirect_uri)
-    {
-        return invalid_grant("the redirect_uri differs from that at authorization");
+    // The documentation lists it among what a refresh sends.
+    match form.get("redirect_uri") {
+        None => return missing_parameter("redirect_uri"),
+        Some(uri) if uri != app.redirect_uri => {
+            return invalid_grant("the redirect_uri differs from that at authorization");
+        }
+        Some(_) => {}
     }
     match state.rotate(app, form.text("refresh_token")) {
         Some(token) => token_answer(state, &token),

@@ -267,6 +267,7 @@ async fn request_token(Shared(site): Shared<Arc<Site>>, ask: Ask) -> Response {
     };
     state.request_tokens.push(made);
     let secret = world::random_text(16);
+    state.note_issued([&token, &secret]);
     let pairs = [
         ("oauth_token", token.as_str()),
         ("oauth_token_secret", &secret),
@@ -427,6 +428,7 @@ fn issue(state: &mut State, app: &App, account: u64) -> Response {
     };
     state.tokens.push(token);
     let (secret, life) = (world::random_text(16), life.to_string());
+    state.note_issued([&access, &session_handle, &secret]);
     let pairs = [
         ("oauth_token", access.as_str()),
         ("oauth_token_secret", &secret),

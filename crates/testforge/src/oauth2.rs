@@ -132,6 +132,7 @@ impl State {
             600
         };
         let code = world::random_hex(20);
+        self.note_issued([&code]);
         let expires_at = self.now() + self.knobs.code_s.unwrap_or(usual);
         let withheld = self.knobs.withheld_scope.clone();
         let scopes = scopes
@@ -200,6 +201,7 @@ impl State {
             revoked: false,
             sort: TokenSort::OAuth2,
         };
+        self.note_issued([&token.access].into_iter().chain(&token.refresh));
         self.tokens.push(token.clone());
         token
     }

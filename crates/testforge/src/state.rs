@@ -84,6 +84,8 @@ pub(crate) struct State {
     pub(crate) refreshes: u64,
     /// Seconds that the site's clock runs ahead of the machine's.
     pub(crate) clock_offset_s: i64,
+    /// Every secret that was ever given out, ended ones too.
+    pub(crate) issued: Vec<String>,
     last_id: u64,
 }
 
@@ -244,6 +246,7 @@ impl State {
             log: Vec::new(),
             refreshes: 0,
             clock_offset_s: 0,
+            issued: Vec::new(),
             last_id: 1000,
         }
     }
@@ -287,6 +290,11 @@ impl State {
 
     pub(crate) fn token(&self, access: &str) -> Option<&Token> {
         self.tokens.iter().find(|token| token.access == access)
+    }
+
+    /// Remembers what must not turn up anywhere.
+    pub(crate) fn note_issued<'a>(&mut self, secrets: impl IntoIterator<Item = &'a String>) {
+        self.issued.extend(secrets.into_iter().cloned());
     }
 
     /// Ends a token, and its keys where the site is set to do so.

@@ -174,15 +174,14 @@ def rotation(site, app, manage):
     assert dead.status_code == 401 and dead.json()["error"] == "invalid_token", dead.text
     assert "revoked" in dead.json()["error_description"], dead.text
     refused("the access token of before the refresh")
-    status, _, body = token(
-        site,
-        grant_type="refresh_token",
-        refresh_token=old["refresh_token"],
-        client_id=app[0],
-        client_secret=app[1],
-    )
+    form = {"grant_type": "refresh_token", "client_id": app[0], "client_secret": app[1]}
+    used = {**form, "redirect_uri": CALLBACK, "refresh_token": old["refresh_token"]}
+    status, _, body = token(site, **used)
     assert (status, body["error"]) == (400, "invalid_grant"), body
     refused("a refresh token used twice")
+    status, _, body = token(site, **form, refresh_token=manage.token["refresh_token"])
+    assert (status, body["error"]) == (400, "invalid_request"), body
+    refused("a refresh without the redirect URI")
     assert manage.get(f"{site.api}/user").status_code == 200
     site.control("clock", {"advance_s": 7200})
     late = requests.get(
