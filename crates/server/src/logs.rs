@@ -1,7 +1,7 @@
 //! The log: one line a request, without query strings, since those of `/oauth/callback`, `/setup` and
 //! `/invitation` hold secrets.
 
-use std::time::Duration;
+use std::{io::IsTerminal, time::Duration};
 
 use axum::http::{Request, Response};
 use tower_http::request_id::RequestId;
@@ -16,7 +16,10 @@ use crate::config::{Log, LogFormat};
 /// Where the filter is malformed, or logging was started before.
 pub fn start(log: &Log) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&log.level)?;
-    let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     let started = match log.format {
         LogFormat::Text => lines.with_target(false).try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),

@@ -4,7 +4,7 @@ use axum::{Json, extract::State, http::header, response::IntoResponse};
 use utoipa::{
     OpenApi,
     openapi::{
-        Content, Ref, Response, SecurityRequirement,
+        Content, Ref, RefOr, Response, SecurityRequirement,
         path::Operation,
         security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
@@ -49,8 +49,7 @@ mod tag {
     info(
         title = "Forgepass",
         description = "Everything the console can do. Errors are problem+json (RFC 9457): act on `code`, show `detail` and `hint`. Times are unix seconds.",
-        license(name = "Apache-2.0", identifier = "Apache-2.0"),
-        contact()
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     components(schemas(api::Problem)),
     tags(
@@ -113,6 +112,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         .nest("/api/v1", router())
         .split_for_parts();
     document.info = Document::openapi().info;
+    document.info.contact = None;
     document.info.version = env!("CARGO_PKG_VERSION").to_owned();
     document.tags = Document::openapi().tags;
     let components = document.components.get_or_insert_default();
@@ -148,6 +148,13 @@ fn complete(operation: &mut Operation) {
         _ => &["session", "api_token"],
     };
     let require = |scheme: &&str| SecurityRequirement::new::<_, [&str; 0], _>(*scheme, []);
+    for (status, response) in &mut operation.responses.responses {
+        if let RefOr::T(response) = response
+            && response.description.is_empty()
+        {
+            response.description = meaning(status).to_owned();
+        }
+    }
     operation.security = Some(schemes.iter().map(require).collect());
     let mut problem = Response::new("A problem (RFC 9457).");
     let content = Content::new(Some(Ref::from_schema_name("Problem")));
@@ -158,6 +165,15 @@ fn complete(operation: &mut Operation) {
         .responses
         .responses
         .insert("default".to_owned(), problem.into());
+}
+
+/// What a status says by itself; OpenAPI wants words for each.
+fn meaning(status: &str) -> &'static str {
+    match status {
+        "201" => "Made.",
+        "204" => "Done.",
+        _ => "As asked.",
+    }
 }
 
 /// This document.

@@ -2,9 +2,9 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use broker::{
-    ApiTokenView, CredentialAsk, CredentialGiven, DraftId, DraftView, GrantView, Invitation,
-    KeyView, KindView, LinkView, NamedEvent, NewWorkspace, ProviderInput, ProviderView,
-    SessionView, SetupLink, SetupProvider, SetupView, SignAsk, SignBinding, StatusView, TestReport,
+    ApiTokenView, Binding, CredentialAsk, CredentialGiven, DraftId, DraftView, GrantView,
+    Invitation, KeyView, KindView, LinkStatus, LinkView, NamedEvent, NewWorkspace, ProviderInput,
+    ProviderView, SessionView, SetupLink, SetupProvider, SetupView, SignAsk, TestReport,
     UseOutcome, UseReport, UserView, WorkspaceView,
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -255,18 +255,13 @@ fn setup_link(it: SetupLink) -> api::SetupLink {
     }
 }
 
-pub(super) fn workspace_status(it: StatusView) -> api::WorkspaceStatus {
-    let status = |it: broker::LinkStatus| api::LinkStatus {
+pub(super) fn link_status(it: LinkStatus) -> api::LinkStatus {
+    api::LinkStatus {
         provider: it.provider,
         login: it.login,
         state: it.state,
         next_step: it.next_step,
         key_state: it.key_state,
-    };
-    api::WorkspaceStatus {
-        workspace: workspace(it.workspace),
-        user: it.user,
-        links: it.links.into_iter().map(status).collect(),
     }
 }
 
@@ -302,7 +297,6 @@ pub(super) fn use_report(it: api::Use) -> UseReport {
         outcome,
         state: it.state,
         count: it.count,
-        at: it.at,
     }
 }
 
@@ -311,8 +305,8 @@ pub(super) fn use_report(it: api::Use) -> UseReport {
 /// # Errors
 /// `invalid`, naming the field that is no base64.
 pub(super) fn sign_ask(it: api::SignRequest) -> Result<SignAsk, Failure> {
-    let binding = |it: api::SessionBinding| -> Result<SignBinding, Failure> {
-        Ok(SignBinding {
+    let binding = |it: api::SessionBinding| -> Result<Binding, Failure> {
+        Ok(Binding {
             host_key: bytes("bindings.host_key", &it.host_key)?,
             session_id: bytes("bindings.session_id", &it.session_id)?,
             signature: bytes("bindings.signature", &it.signature)?,

@@ -16,7 +16,12 @@ use crate::problem::Failure;
     responses((status = OK, body = api::WorkspaceStatus))
 )]
 pub(super) async fn status(workspace: AsWorkspace) -> Answer<api::WorkspaceStatus> {
-    Ok(Json(views::workspace_status(workspace.status().await?)))
+    let links = workspace.status().await?;
+    Ok(Json(api::WorkspaceStatus {
+        workspace: views::workspace(workspace.workspace()),
+        user: workspace.user().name,
+        links: links.into_iter().map(views::link_status).collect(),
+    }))
 }
 
 /// Ends the workspace: its token no longer works.
@@ -65,9 +70,8 @@ pub(super) async fn credential(
     workspace: AsWorkspace,
     Json(ask): Json<api::CredentialRequest>,
 ) -> Answer<api::Credential> {
-    Ok(Json(views::credential(
-        workspace.credential(views::credential_ask(ask)).await?,
-    )))
+    let given = workspace.credential(&views::credential_ask(ask)).await?;
+    Ok(Json(views::credential(given)))
 }
 
 /// How credentials fared.

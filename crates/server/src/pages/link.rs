@@ -48,12 +48,12 @@ pub async fn finish(user: AsUser, Path(id): Path<String>) -> Answer {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct Returned {
-    state: Option<String>,
+    state: Option<SecretString>,
     code: Option<SecretString>,
     iss: Option<String>,
     error: Option<String>,
     error_description: Option<String>,
-    oauth_token: Option<String>,
+    oauth_token: Option<SecretString>,
     oauth_verifier: Option<SecretString>,
 }
 
