@@ -5,7 +5,7 @@ use aws_lc_rs::signature::{
     RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA512, RsaPublicKeyComponents,
     UnparsedPublicKey,
 };
-use ssh_encoding::{Decode, Reader};
+use ssh_encoding::Decode;
 use ssh_key::public::{EcdsaPublicKey, KeyData, RsaPublicKey};
 use ssh_key::{Algorithm, EcdsaCurve, HashAlg, Mpint, PublicKey, Signature};
 
@@ -49,14 +49,10 @@ fn verify_ecdsa(key: &EcdsaPublicKey, data: &[u8], mut signature: &[u8]) -> Opti
     for end in [length, 2 * length] {
         let number = Mpint::decode(&mut signature).ok()?;
         let number = number.as_positive_bytes()?;
-        let start = end.checked_sub(number.len())?;
-        if start < fixed.len() {
-            return None;
-        }
-        fixed.resize(start, 0);
+        // `Signature` holds two numbers of at most `length` bytes each, and nothing else.
+        fixed.resize(end.checked_sub(number.len())?, 0);
         fixed.extend_from_slice(number);
     }
-    signature.is_finished().then_some(())?;
     UnparsedPublicKey::new(algorithm, key.as_sec1_bytes())
         .verify(data, &fixed)
         .ok()
