@@ -1,56 +1,60 @@
 //! A broker, a stand-in forge and a signed-in user, ready to link.
 
-#![allow(
-    dead_code,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
+#![allow(dead_code, reason = "each test program uses a part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::time::Duration;
 
 use broker::{
-    AsUser, AsWorkspace, Broker, BrokerConfig, CallbackQuery, CredentialAsk, LinkId, LinkOutcome,
-    LinkView, NewAccount, ProviderId, ProviderInput, UnboundSsh, Visitor,
+    AsUser, AsWorkspace, Broker, BrokerConfig, CallbackQuery, CredentialAsk, CredentialGiven,
+    LinkId, LinkOutcome, LinkState, LinkView, NewAccount, ProviderId, ProviderInput, UnboundSsh,
+    Visitor,
 };
+use secrecy::ExposeSecret;
 use secrets::Keyring;
 use store::Store;
 use testforge::{AppSpec, Forge, Shape};
 
+/// GitLab at the root of its host: single-use refresh tokens and short access tokens.
+pub(crate) const GITLAB: Shape = Shape::GitLab { sub_path: "" };
+/// A little more than the life of a GitLab token, seconds.
+pub(crate) const OVER: i64 = 7300;
+
 /// Where the console of the broker would be.
-pub const PUBLIC_URL: &str = "http://localhost:7080";
+pub(crate) const PUBLIC_URL: &str = "http://localhost:7080";
 
 /// One broker and one provider.
-pub struct Stage {
-    pub broker: Broker,
-    pub store: Store,
-    pub forge: Forge,
-    pub ann: AsUser,
-    pub provider: ProviderId,
-    pub client_id: String,
+pub(crate) struct Stage {
+    pub(crate) broker: Broker,
+    pub(crate) store: Store,
+    pub(crate) forge: Forge,
+    pub(crate) ann: AsUser,
+    pub(crate) provider: ProviderId,
+    pub(crate) client_id: String,
     keyring: secrecy::SecretString,
     _folder: Option<tempfile::TempDir>,
 }
 
 /// What is special about a stage.
 #[derive(Default)]
-pub struct Special {
+pub(crate) struct Special {
     /// Give Git the token that manages keys.
-    pub narrowing_off: bool,
+    pub(crate) narrowing_off: bool,
     /// The application's scopes; none: all.
-    pub scopes: &'static [&'static str],
+    pub(crate) scopes: &'static [&'static str],
     /// A GitHub App with expiring tokens.
-    pub github_app: bool,
+    pub(crate) github_app: bool,
     /// A PostgreSQL database instead of a file.
-    pub database: Option<String>,
+    pub(crate) database: Option<String>,
 }
 
 impl Stage {
     /// The usual stage of a shape; the account `ann` exists there.
-    pub async fn new(shape: Shape) -> Self {
+    pub(crate) async fn new(shape: Shape) -> Self {
         Self::special(shape, Special::default()).await
     }
 
-    pub async fn special(shape: Shape, special: Special) -> Self {
+    pub(crate) async fn special(shape: Shape, special: Special) -> Self {
         let (store, folder) = match &special.database {
             Some(url) => (Store::open(url).await.unwrap(), None),
             None => {
@@ -79,24 +83,24 @@ impl Stage {
     }
 
     /// Another broker over the same database, as another replica has it.
-    pub async fn replica(&self, database: &str) -> (Broker, Store) {
+    pub(crate) async fn replica(&self, database: &str) -> (Broker, Store) {
         let store = Store::open(database).await.unwrap();
         (new_broker(&store, &self.keyring), store)
     }
 
     /// Links the account of this login, with every consent approved.
-    pub async fn link_as(&self, login: &str) -> LinkView {
+    pub(crate) async fn link_as(&self, login: &str) -> LinkView {
         match self.walk(self.begin(None).await, login).await.unwrap() {
             LinkOutcome::Linked(link) => link,
             other => panic!("not linked: {other:?}"),
         }
     }
 
-    pub async fn link(&self) -> LinkView {
+    pub(crate) async fn link(&self) -> LinkView {
         self.link_as("ann").await
     }
 
-    pub async fn begin(&self, relink: Option<&LinkId>) -> String {
+    pub(crate) async fn begin(&self, relink: Option<&LinkId>) -> String {
         self.ann
             .begin_link(self.provider.as_str(), relink)
             .await
@@ -105,7 +109,7 @@ impl Stage {
     }
 
     /// Approves whatever is asked, until the link is done.
-    pub async fn walk(&self, url: String, login: &str) -> broker::Result<LinkOutcome> {
+    pub(crate) async fn walk(&self, url: String, login: &str) -> broker::Result<LinkOutcome> {
         let mut back = self.forge.approve(&url, login).await.unwrap();
         loop {
             match self.ann.finish_link(callback(&back)).await? {
@@ -118,12 +122,12 @@ impl Stage {
     }
 
     /// A workspace of the user.
-    pub async fn workspace(&self) -> AsWorkspace {
+    pub(crate) async fn workspace(&self) -> AsWorkspace {
         workspace_of(&self.broker, &self.ann).await
     }
 
     /// What Git asks for a repository of the forge.
-    pub fn ask(&self) -> CredentialAsk {
+    pub(crate) fn ask(&self) -> CredentialAsk {
         let url = url::Url::parse(self.forge.url()).unwrap();
         let host = match url.port() {
             Some(port) => format!("{}:{port}", url.host_str().unwrap()),
@@ -138,14 +142,42 @@ impl Stage {
         }
     }
 
+    /// The key ring, for another replica.
+    pub(crate) fn keyring(&self) -> secrecy::SecretString {
+        self.keyring.clone()
+    }
+
+    /// Enters a new client secret, as a site manager does.
+    pub(crate) async fn enter_secret(&self, secret: &str) {
+        let manager = self.ann.site_manager().unwrap();
+        let old = manager.provider(&self.provider).await.unwrap();
+        let input = ProviderInput {
+            kind: old.kind,
+            name: old.name,
+            url: self.forge.url().into(),
+            client_id: old.client_id,
+            client_secret: Some(secret.into()),
+            ssh_addresses: Some(old.ssh_addresses),
+            host_keys: Some(old.host_keys),
+            ca_pem: old.ca_pem,
+            internal: true,
+            confirm: true,
+            ..ProviderInput::default()
+        };
+        manager
+            .change_provider(&self.provider, input)
+            .await
+            .unwrap();
+    }
+
     /// Moves every clock on.
-    pub async fn advance(&self, seconds: i64) {
+    pub(crate) async fn advance(&self, seconds: i64) {
         self.store.advance(seconds).await.unwrap();
         self.forge.advance(seconds);
     }
 
     /// Lines of the audit log whose action begins so, newest first.
-    pub async fn events(&self, action: &str) -> Vec<String> {
+    pub(crate) async fn events(&self, action: &str) -> Vec<String> {
         let filter = broker::EventFilter {
             action: Some(action.to_owned()),
             ..Default::default()
@@ -161,13 +193,13 @@ impl Stage {
     }
 }
 
-pub fn new_broker(store: &Store, keyring: &secrecy::SecretString) -> Broker {
+pub(crate) fn new_broker(store: &Store, keyring: &secrecy::SecretString) -> Broker {
     let config = BrokerConfig::new(PUBLIC_URL.parse().unwrap());
     Broker::new(store.clone(), Keyring::from_text(keyring).unwrap(), config)
 }
 
 /// The first site manager, signed in by a browser.
-pub async fn site_manager(broker: &Broker) -> AsUser {
+pub(crate) async fn site_manager(broker: &Broker) -> AsUser {
     let link = broker.setup_link().await.unwrap().unwrap();
     let token = token_of(&link);
     let account = NewAccount {
@@ -183,8 +215,7 @@ pub async fn site_manager(broker: &Broker) -> AsUser {
 }
 
 /// The token of a one-time link.
-pub fn token_of(link: &secrecy::SecretString) -> secrecy::SecretString {
-    use secrecy::ExposeSecret;
+pub(crate) fn token_of(link: &secrecy::SecretString) -> secrecy::SecretString {
     let url = url::Url::parse(link.expose_secret()).unwrap();
     let token = url
         .query_pairs()
@@ -195,7 +226,7 @@ pub fn token_of(link: &secrecy::SecretString) -> secrecy::SecretString {
     token.into()
 }
 
-pub async fn workspace_of(broker: &Broker, user: &AsUser) -> AsWorkspace {
+pub(crate) async fn workspace_of(broker: &Broker, user: &AsUser) -> AsWorkspace {
     let new = user
         .add_workspace("box", None, UnboundSsh::Denied)
         .await
@@ -204,7 +235,11 @@ pub async fn workspace_of(broker: &Broker, user: &AsUser) -> AsWorkspace {
 }
 
 /// Registers the forge as a provider, with an application of its own.
-pub async fn register(ann: &AsUser, forge: &Forge, special: &Special) -> (ProviderId, String) {
+pub(crate) async fn register(
+    ann: &AsUser,
+    forge: &Forge,
+    special: &Special,
+) -> (ProviderId, String) {
     let manager = ann.site_manager().unwrap();
     let mut input = ProviderInput {
         kind: kind_of(forge.shape()).into(),
@@ -258,7 +293,7 @@ fn kind_of(shape: Shape) -> &'static str {
 }
 
 /// What the browser brings back.
-pub fn callback(url: &str) -> CallbackQuery {
+pub(crate) fn callback(url: &str) -> CallbackQuery {
     let url = url::Url::parse(url).unwrap();
     let mut query = CallbackQuery::default();
     for (name, value) in url.query_pairs() {
@@ -278,7 +313,7 @@ pub fn callback(url: &str) -> CallbackQuery {
 }
 
 /// A database of its own on the test server; it goes with the server.
-pub fn postgres() -> String {
+pub(crate) fn postgres() -> String {
     #[expect(clippy::disallowed_methods, reason = "only the environment knows the test server")]
     let server = std::env::var("FORGEPASS_TEST_POSTGRES").expect(
         "FORGEPASS_TEST_POSTGRES is not set: run the tests by `cargo xtask test`, which starts a server",
@@ -291,4 +326,56 @@ pub fn postgres() -> String {
     assert!(done.unwrap().success(), "psql could not make a database");
     let (base, _) = server.rsplit_once('/').unwrap();
     format!("{base}/{name}")
+}
+
+/// A stage with a link and a workspace.
+pub(crate) async fn linked(shape: Shape) -> (Stage, AsWorkspace) {
+    let stage = Stage::new(shape).await;
+    stage.link().await;
+    let workspace = stage.workspace().await;
+    (stage, workspace)
+}
+
+pub(crate) async fn give(stage: &Stage, workspace: &AsWorkspace) -> CredentialGiven {
+    workspace.credential(&stage.ask()).await.unwrap()
+}
+
+pub(crate) async fn refusal(stage: &Stage, workspace: &AsWorkspace) -> broker::Refused {
+    workspace.credential(&stage.ask()).await.unwrap_err()
+}
+
+pub(crate) async fn link_state(stage: &Stage) -> LinkState {
+    stage.ann.links().await.unwrap()[0].state
+}
+
+/// Whose token this is, as the forge says; none if it refuses it.
+#[expect(clippy::disallowed_methods, reason = "the test does not use our door")]
+pub(crate) async fn owner(stage: &Stage, given: &CredentialGiven) -> Option<String> {
+    let ca = reqwest::Certificate::from_pem(stage.forge.ca_pem().as_bytes()).unwrap();
+    let client = reqwest::Client::builder()
+        .tls_certs_merge([ca])
+        .build()
+        .unwrap();
+    let url = format!("{}/user", stage.forge.api_url());
+    let reply = client
+        .get(url)
+        .bearer_auth(given.password.expose_secret())
+        .send()
+        .await
+        .unwrap();
+    let body: serde_json::Value = reply.json().await.ok()?;
+    body["username"].as_str().map(str::to_owned)
+}
+
+pub(crate) async fn pause(ms: u64) {
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+}
+
+/// Makes writes to the grants of a PostgreSQL database fail, or work again.
+pub(crate) fn rename(database: &str, from: &str, to: &str) {
+    let statement = format!("ALTER TABLE {from} RENAME TO {to}");
+    let done = std::process::Command::new("psql")
+        .args(["-q", database, "-c", &statement])
+        .status();
+    assert!(done.unwrap().success());
 }

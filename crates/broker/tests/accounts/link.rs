@@ -1,14 +1,9 @@
 //! Linking an account at a provider, and all that can go wrong on the way.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod stage;
-
+use crate::stage::{self, GITLAB, Special, Stage, callback};
 use broker::{LinkId, LinkOutcome, LinkState, RefusedKind, Visitor};
-use stage::{Special, Stage, callback};
 use testforge::{Endpoint, Fault, Shape};
 
-const GITLAB: Shape = Shape::GitLab { sub_path: "" };
 const LINKABLE: [Shape; 6] = [
     Shape::GitHubCom,
     Shape::GitHubEnterprise,
@@ -434,13 +429,12 @@ async fn add_key(stage: &Stage, shape: Shape, given: &broker::CredentialGiven) -
             .post(&url)
             .basic_auth(&given.username, Some(password)),
     ] {
-        let reply = request
+        request
             .header("user-agent", "thief")
             .json(&body)
             .send()
             .await
             .unwrap();
-        assert_ne!(reply.status().as_u16(), 404, "{url}");
     }
     let added = stage
         .forge

@@ -1,0 +1,9 @@
+//! Links and everything they are for, against stand-in forges: consents, tokens, credentials, keys, signatures.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod freshness;
+mod link;
+mod refresh;
+#[path = "../stage/mod.rs"]
+mod stage;
