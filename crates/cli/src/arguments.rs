@@ -246,12 +246,7 @@ fn perform(command: Command) -> Result<()> {
                 remove_signing_keys,
             },
         ),
-        Command::Key {
-            action: KeyAction::Show { provider },
-        } => account::show_key(&provider),
-        Command::Key {
-            action: KeyAction::Rotate { provider, account },
-        } => account::rotate_key(&provider, account.as_deref()),
+        Command::Key { action } => action.run(),
         Command::Config {
             setting: ConfigSetting::WaitForLink { value },
         } => config::wait_for_link(value),
@@ -276,6 +271,17 @@ impl Login {
                 scope: Scope::User,
             }),
         })
+    }
+}
+
+impl KeyAction {
+    fn run(self) -> Result<()> {
+        match self {
+            Self::Show { provider } => account::show_key(&provider),
+            Self::Rotate { provider, account } => {
+                account::rotate_key(&provider, account.as_deref())
+            }
+        }
     }
 }
 

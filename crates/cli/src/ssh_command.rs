@@ -13,7 +13,7 @@ use crate::process;
 use crate::say;
 use crate::settings::Settings;
 use crate::ssh_args::destination;
-use crate::watch::{self, Watch};
+use crate::watch::{self, Heard, Watch};
 
 /// Runs ssh with `args` (without the program's name).
 pub(crate) fn run(args: &[OsString]) -> ExitCode {
@@ -100,27 +100,32 @@ fn with_plan(
     let heard = watch.map(Watch::end).unwrap_or_default();
     // 255 is ssh's own failure; other codes are those of the command at the other end.
     if status.code() == Some(255) {
-        match &heard.refused {
-            Some(notice) => watch::explain(notice),
-            None if !heard.seen => say::err(format_args!(
-                "hint: ssh did not get as far as signing in; for {} Forgepass trusts the host keys alone \
-                 that the site manager has pinned, so if ssh complains of the host key, compare it with them",
-                plan.provider
-            )),
-            None => say::err(format_args!(
-                "hint: {} did not accept your key; `forgepass status` shows whether it has been uploaded",
-                plan.provider
-            )),
-        }
-        for dead in &plan.dead {
-            say::err(format_args!("forgepass: {}", say::clean(dead)));
-            say::err(format_args!(
-                "hint: link it again with `forgepass link {}`",
-                plan.provider
-            ));
-        }
+        explain(plan, &heard);
     }
     Ok(process::exit_code(status))
+}
+
+/// Says what ssh itself does not know of its failure.
+fn explain(plan: &SshPlan, heard: &Heard) {
+    match &heard.refused {
+        Some(notice) => watch::explain(notice),
+        None if !heard.seen => say::err(format_args!(
+            "hint: ssh did not get as far as signing in; for {} Forgepass trusts the host keys alone \
+             that the site manager has pinned, so if ssh complains of the host key, compare it with them",
+            plan.provider
+        )),
+        None => say::err(format_args!(
+            "hint: {} did not accept your key; `forgepass status` shows whether it has been uploaded",
+            plan.provider
+        )),
+    }
+    for dead in &plan.dead {
+        say::err(format_args!("forgepass: {}", say::clean(dead)));
+        say::err(format_args!(
+            "hint: link it again with `forgepass link {}`",
+            plan.provider
+        ));
+    }
 }
 
 /// The options that beat any configuration of the user: ssh takes the first value it reads, and the

@@ -165,6 +165,7 @@ impl Core {
         let Some(setup) = self.setup_with(has_key) else {
             return Ok(Answer::NotOurs);
         };
+        let setup = self.heard_of_link(setup, host, port);
         let Some(provider) = matching::ssh_provider(&setup, host, port) else {
             return Ok(Answer::NotOurs);
         };
@@ -182,6 +183,16 @@ impl Core {
         self.plans
             .plan(&setup, provider, ssh)
             .map(|plan| Answer::Ssh(Box::new(plan)))
+    }
+
+    /// A provider's host without a key of this user: the link may be a second old, so the server is asked
+    /// once more, however fresh the last answer is.
+    fn heard_of_link(&self, setup: Arc<Setup>, host: &str, port: u16) -> Arc<Setup> {
+        let lacks_key = matching::ssh_provider(&setup, host, port)
+            .is_some_and(|provider| !matching::has_key(provider));
+        let asked = lacks_key.then(|| self.server().ok()).flatten();
+        let newer = asked.and_then(|server| self.known.refresh(&server).ok());
+        newer.unwrap_or(setup)
     }
 
     fn owns(&self, key: &str) -> Result<Answer> {

@@ -92,24 +92,15 @@ impl Credentials {
         // Held while asking, so that many questions at once make one request.
         let mut slot = locked(&slot);
         let refused = self.refused_token(get, &mut slot);
-        if refused.is_none() {
-            if let Some(held) = slot
-                .held
-                .as_ref()
-                .filter(|held| held.lives(FRESH, get.min_ttl_s))
-            {
-                source.reports.note(Outcome::CacheHit, &held.state);
-                return held.give();
-            }
-            if let Some((at, answer)) = slot.failed.take_if(|(at, _)| at.elapsed() < SHARED_FAILURE)
-            {
-                slot.failed = Some((at, copy(&answer)));
-                return answer;
-            }
+        if refused.is_none()
+            && let Some(answer) = slot.remembered(get, source.reports)
+        {
+            return answer;
         }
+        let is_refused = refused.is_some();
         match source
             .server
-            .post("/api/v1/credential", &request(get, refused.clone()))
+            .post("/api/v1/credential", &request(get, refused))
         {
             Ok(credential) => {
                 if is_linked(&address, source) != Some(true) {
@@ -119,13 +110,10 @@ impl Credentials {
                 self.keep(&mut slot, credential)
             }
             Err(error) => {
-                let held = slot
-                    .held
-                    .as_ref()
-                    .filter(|_| refused.is_none() && error.is_transient());
-                if let Some(held) = held.filter(|held| held.lives(STALE, LAST_RESORT_TTL_S)) {
-                    source.reports.note(Outcome::CacheHit, &held.state);
-                    return held.give();
+                let may_be_old = !is_refused && error.is_transient();
+                let old = slot.held.as_ref().filter(|_| may_be_old);
+                if let Some(old) = old.filter(|held| held.lives(STALE, LAST_RESORT_TTL_S)) {
+                    return old.give_again(source.reports);
                 }
                 let answer = explain(error, &address, source);
                 slot.failed = Some((Instant::now(), copy(&answer)));
@@ -234,10 +222,31 @@ impl Credentials {
     }
 }
 
+impl Slot {
+    /// What can be answered without the server: a credential with enough life left, or the failure that
+    /// somebody else has just been told.
+    fn remembered(&self, get: &Get, reports: &Reports) -> Option<Answer> {
+        if let Some(held) = self
+            .held
+            .as_ref()
+            .filter(|held| held.lives(FRESH, get.min_ttl_s))
+        {
+            return Some(held.give_again(reports));
+        }
+        let (at, answer) = self.failed.as_ref()?;
+        (at.elapsed() < SHARED_FAILURE).then(|| copy(answer))
+    }
+}
+
 impl Held {
     /// Whether it is younger than `age` and has at least `ttl_s` seconds of life left.
     fn lives(&self, age: Duration, ttl_s: i64) -> bool {
         self.since.elapsed() < age && self.expires_at.is_none_or(|at| at - clock::now() >= ttl_s)
+    }
+
+    fn give_again(&self, reports: &Reports) -> Answer {
+        reports.note(Outcome::CacheHit, &self.state);
+        self.give()
     }
 
     fn give(&self) -> Answer {

@@ -7,6 +7,7 @@ use api::{DeviceCode, DevicePoll, DeviceRequest, Meta, WorkspaceToken, code};
 
 use crate::agent;
 use crate::control::{self, Ask};
+use crate::env;
 use crate::failure::{Failure, Result};
 use crate::http::{CallError, Server};
 use crate::machine;
@@ -36,47 +37,61 @@ const MAX_NAME: usize = 100;
 /// # Errors
 /// The server cannot be reached, the code ends or is denied, or the token cannot be kept.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    if env::raw(env::TOKEN_FILE).is_some() {
+        return Err(Failure::user(
+            format!(
+                "{} is set, and its token would be used instead of the new one",
+                env::TOKEN_FILE
+            ),
+            format!("run `unset {}` first", env::TOKEN_FILE),
+        ));
+    }
     let places = Places::find()?;
-    let mut settings = Settings::load(&places)?;
     let target = Target {
         url: check_url(&options.url)?,
         ca: options.ca.clone(),
     };
+    let signed_in = approve(&target, options.name.as_deref())?;
+    keep(&places, target, &signed_in)?;
+    let name = say::clean(&signed_in.workspace.name);
+    say::out(format_args!("Signed in as workspace {name}."));
+    match &options.setup {
+        Some(setup) => setup::run(setup),
+        None => Ok(()),
+    }
+}
+
+/// Asks for a code, shows it, and waits until a person has approved it.
+fn approve(target: &Target, name: Option<&str>) -> Result<WorkspaceToken> {
     let machine = machine::id()?;
-    let server = Server::new(&target, None, machine.clone())?;
+    let server = Server::new(target, None, machine.clone())?;
     let meta: Meta = server.get("/api/v1/meta")?;
     check_server(&target.url, &meta)?;
-    let code: DeviceCode = server.post(
-        "/api/v1/device",
-        &DeviceRequest {
-            name: name(options.name.as_deref()),
-            machine: machine.clone(),
-            ssh_version: process::find("ssh")
-                .ok()
-                .and_then(|ssh| agent::ssh_version(&ssh)),
-        },
-    )?;
+    let ssh = process::find("ssh").ok();
+    let request = DeviceRequest {
+        name: own_name(name),
+        machine: machine.clone(),
+        ssh_version: ssh.and_then(|ssh| agent::ssh_version(&ssh)),
+    };
+    let code: DeviceCode = server.post("/api/v1/device", &request)?;
     show(&code);
-    let signed_in = poll(&server, &code, machine)?;
+    poll(&server, &code, machine)
+}
 
-    let before = Server::of_workspace(&places).ok();
+/// Writes the sign-in, and ends the former one.
+fn keep(places: &Places, target: Target, signed_in: &WorkspaceToken) -> Result<()> {
+    let before = Server::of_workspace(places).ok();
+    let mut settings = Settings::load(places)?;
     settings.url = Some(target.url);
-    settings.ca = keep_ca(&places, target.ca.as_deref())?;
-    settings.save(&places)?;
+    settings.ca = keep_ca(places, target.ca.as_deref())?;
+    settings.save(places)?;
     places::write_private(&places.token(), signed_in.token.as_bytes())?;
     if let Some(before) = before {
         // The former token is of no use any more; if its server is away, it ends by itself.
         let _ = before.delete("/api/v1/workspace", None::<&()>);
     }
-    let _ = control::ask_running(&places, &Ask::Forget);
-    say::out(format_args!(
-        "Signed in as workspace {}.",
-        say::clean(&signed_in.workspace.name)
-    ));
-    match &options.setup {
-        Some(setup) => setup::run(setup),
-        None => Ok(()),
-    }
+    let _ = control::ask_running(places, &Ask::Forget);
+    Ok(())
 }
 
 /// A server of another product, or one that no longer works with this version.
@@ -107,7 +122,8 @@ pub(crate) fn is_older(ours: &str, least: &str) -> bool {
     matches!((read(ours), read(least)), (Some(ours), Some(least)) if ours < least)
 }
 
-fn name(given: Option<&str>) -> String {
+/// What this machine calls itself: as asked, else by its host name.
+fn own_name(given: Option<&str>) -> String {
     let host = || {
         rustix::system::uname()
             .nodename()

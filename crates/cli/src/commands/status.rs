@@ -123,9 +123,12 @@ fn print(status: &Status) {
         )),
         None => say::out("Agent      not running; Git starts it when it needs it"),
     }
-    for link in &status.status.links {
-        print_link(link);
-    }
+    status.status.links.iter().for_each(print_link);
+    print_troubles(status);
+}
+
+/// What was refused lately, and what keeps Git from asking us.
+fn print_troubles(status: &Status) {
     for refusal in status
         .agent
         .iter()

@@ -83,7 +83,8 @@ impl<'a> Context<'a> {
         if self.needs_path(provider, url) {
             text.push_str("\tuseHttpPath = true\n");
         }
-        if alone && provider.ca_pem.is_some() {
+        // Whether linked or not: a first clone may come seconds after the link, and an anonymous one before.
+        if provider.ca_pem.is_some() {
             text.push_str(&format!("[http {}]\n", quoted(url)));
             line(
                 text,

@@ -37,11 +37,8 @@ pub(super) fn run(folder: &Path, action: Action, signing: Option<Signing>) -> Re
     }
     let text = render::system_text(&crate::program()?, folder, signing.unwrap_or(Signing::Off));
     if action == Action::Print {
-        say::out(format_args!(
-            "# {}, last line\n{}\n",
-            file.display(),
-            include::line(&included)
-        ));
+        let line = include::line(&included);
+        say::out(format_args!("# {}, last line\n{line}\n", file.display()));
         say::out(format_args!(
             "# {}\n{}",
             included.display(),

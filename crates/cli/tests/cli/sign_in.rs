@@ -313,3 +313,20 @@ fn follows_no_redirect_with_the_token() {
     assert_eq!(out.status.code(), Some(1));
     assert!(elsewhere.state().requests.is_empty());
 }
+
+#[test]
+fn login_says_where_the_environment_would_win() {
+    let world = World::new();
+    let mut login = world.forgepass(&["login", &world.server.url]);
+    let out = login
+        .env("FORGEPASS_TOKEN_FILE", world.path("mounted-token"))
+        .output()
+        .unwrap();
+    assert_eq!(out.status.code(), Some(1));
+    assert!(
+        stderr(&out).contains("unset FORGEPASS_TOKEN_FILE"),
+        "{}",
+        stderr(&out)
+    );
+    assert!(world.server.state().requests.is_empty());
+}
