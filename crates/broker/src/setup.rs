@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use forge::{AuthStyle, Narrowing};
 use secrets::sha256_hex;
-use store::{Grant, Link, LinkId, PastKey, Provider, SshKey};
+use store::{Grant, Link, LinkId, PastKey, Provider, SshKey, User};
 
 use crate::{
     AsWorkspace, Result,
@@ -40,7 +40,7 @@ impl AsWorkspace {
                 .and_then(commit_email)
                 .or_else(|| self.user.email.clone()),
             providers,
-            allowed_signers: signers(&history),
+            allowed_signers: signers(&history, &own_addresses(&self.user, &links)),
         };
         setup.version = version(&setup);
         Ok(setup)
@@ -138,12 +138,23 @@ fn commit_email(link: &Link) -> Option<String> {
     link.email.clone().or_else(|| link.noreply.clone())
 }
 
-fn signers(history: &[PastKey]) -> String {
+/// The addresses known to be this user's: what their providers have verified, and what the site manager
+/// entered for them.
+fn own_addresses(user: &User, links: &[Link]) -> Vec<String> {
+    let verified = links.iter().flat_map(|link| &link.emails).cloned();
+    let mut addresses: Vec<String> = user.email.iter().cloned().chain(verified).collect();
+    addresses.sort();
+    addresses.dedup();
+    addresses
+}
+
+/// A provider that verifies no address (or has no accounts for us) leaves its keys to the user's own.
+fn signers(history: &[PastKey], own: &[String]) -> String {
     let signers: Vec<Signer<'_>> = history
         .iter()
         .map(|key| Signer {
             public_key: &key.public_key,
-            emails: &key.emails,
+            emails: if key.emails.is_empty() { own } else { &key.emails },
             valid_from: key.valid_from,
             valid_until: key.valid_until,
         })

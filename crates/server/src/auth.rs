@@ -5,7 +5,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::{
-    extract::{ConnectInfo, FromRequestParts, OptionalFromRequestParts},
+    extract::{ConnectInfo, FromRequestParts, OptionalFromRequestParts, OriginalUri},
     http::{HeaderMap, HeaderValue, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
@@ -30,7 +30,10 @@ impl FromRequestParts<App> for AsUser {
 
     /// From an API token under `/api/`, else from the session cookie.
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        let is_api = parts.uri.path().starts_with("/api/");
+        // Inside a nested router the request's own URI has lost its first part.
+        let whole = parts.extensions.get::<OriginalUri>();
+        let path = whole.map_or(parts.uri.path(), |uri| uri.path());
+        let is_api = path.starts_with("/api/");
         let user = match is_api
             .then(|| bearer(&parts.headers))
             .transpose()?
