@@ -12,6 +12,7 @@ mod call_in;
 mod callback;
 mod context;
 mod credential;
+mod devices;
 mod examine;
 mod faults;
 mod flight;
@@ -38,6 +39,7 @@ mod sign;
 mod sign_policy;
 mod signers;
 mod signin;
+mod throttle;
 mod tokens;
 mod unlink;
 mod uploads;
@@ -55,6 +57,7 @@ pub use audit::EventQuery;
 pub use authority::{AsAuditor, AsSiteManager, AsUser, AsWorkspace};
 pub use context::ProviderContext;
 pub use credential::CredentialGiven;
+pub use devices::{DeviceAsk, DeviceBegun, PendingDevice};
 pub use forge::GuideStep;
 pub use link::{CallbackQuery, LinkOutcome};
 pub use matching::CredentialAsk;
@@ -80,9 +83,7 @@ pub use views::{
     GrantView, KeyView, LinkState, LinkStatus, LinkView, OfferedProvider, SetupLink, SetupProvider,
     SetupView,
 };
-pub use workspaces::{
-    DeviceAsk, DeviceBegun, NewWorkspace, PendingDevice, UnboundSsh, WorkspaceView,
-};
+pub use workspaces::{NewWorkspace, UnboundSsh, WorkspaceView};
 
 /// What the broker must be told; the configuration file says it.
 #[derive(Debug, Clone)]

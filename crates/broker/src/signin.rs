@@ -358,42 +358,12 @@ impl Broker {
         })
         .await
     }
-
-    /// Counts a try and refuses once there were too many.
-    pub(crate) async fn count_try(&self, place: &str, most: i64, what: &str) -> Result<()> {
-        let now = self.now().await?;
-        let place = secrets::sha256_hex(place.as_bytes());
-        let tries = self
-            .store()
-            .count_try(&place, now, now - lifetimes::THROTTLE)
-            .await?;
-        if tries <= most {
-            return Ok(());
-        }
-        if tries == most + 1 {
-            self.record([Entry::new("throttle.begin", format!("too many {what}"))])
-                .await;
-        }
-        Err(unauthenticated(
-            &format!("too many {what}"),
-            "wait fifteen minutes and try again",
-        )
-        .retry_after(Some(lifetimes::THROTTLE)))
-    }
-
-    /// Forgets the tries of a place.
-    pub(crate) async fn forget_tries(&self, place: &str) -> Result<()> {
-        Ok(self
-            .store()
-            .forget_tries(&secrets::sha256_hex(place.as_bytes()))
-            .await?)
-    }
 }
 
 /// A hash of 32 random bytes nobody kept, with the parameters of every new hash (a test compares).
 const NOBODYS_PASSWORD: &str = "$argon2id$v=19$m=19456,t=2,p=1$qpzpHdw7uuNoAcJAh8nteg$FvYazzSvuQcM0o+RjOP1oSTlGce4xNzwS3O1mJ0aoXw";
 
-fn unauthenticated(detail: &str, hint: &str) -> Refused {
+pub(crate) fn unauthenticated(detail: &str, hint: &str) -> Refused {
     Refused::new(RefusedKind::Unauthenticated, detail).hint(hint)
 }
 

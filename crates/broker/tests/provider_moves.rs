@@ -40,15 +40,25 @@ async fn no_stored_token_or_secret_goes_to_an_address_that_a_provider_is_moved_t
     let other = testforge::start(GITLAB).await.unwrap();
     let manager = stage.ann.site_manager().unwrap();
     let moved = moved_to(&stage, &other, "entered again");
-    manager.change_provider(&stage.provider, moved).await.unwrap();
+    manager
+        .change_provider(&stage.provider, moved)
+        .await
+        .unwrap();
 
     let mut ask = stage.ask();
     ask.host = other.url().trim_start_matches("https://").to_owned();
     let refused = stage.workspace().await.credential(&ask).await.unwrap_err();
     assert_eq!(refused.kind, RefusedKind::LinkDead, "{refused:?}");
     let links = stage.ann.links().await.unwrap();
-    assert_eq!((links[0].id.clone(), links[0].state), (link.id.clone(), LinkState::Dead));
-    stage.ann.unlink(&id_of(&link), broker::UnlinkOptions::default()).await.unwrap();
+    assert_eq!(
+        (links[0].id.clone(), links[0].state),
+        (link.id.clone(), LinkState::Dead)
+    );
+    stage
+        .ann
+        .unlink(&id_of(&link), broker::UnlinkOptions::default())
+        .await
+        .unwrap();
     assert_eq!(other.log(), [], "nothing at all was sent there");
 }
 
@@ -57,7 +67,12 @@ async fn an_address_changed_behind_our_back_opens_no_secret() {
     let stage = Stage::new(GITLAB).await;
     let link = stage.link().await;
     let other = testforge::start(GITLAB).await.unwrap();
-    let mut row = stage.store.provider(&stage.provider).await.unwrap().unwrap();
+    let mut row = stage
+        .store
+        .provider(&stage.provider)
+        .await
+        .unwrap()
+        .unwrap();
     row.url = other.url().into();
     row.ca_pem = Some(other.ca_pem());
     assert!(stage.store.update_provider(&row).await.unwrap());
@@ -66,8 +81,17 @@ async fn an_address_changed_behind_our_back_opens_no_secret() {
     let mut ask = stage.ask();
     ask.host = other.url().trim_start_matches("https://").to_owned();
     assert!(stage.workspace().await.credential(&ask).await.is_err());
-    assert!(stage.ann.begin_link(stage.provider.as_str(), Some(&id_of(&link))).await.is_err());
-    let _ = stage.ann.unlink(&id_of(&link), broker::UnlinkOptions::default()).await;
+    assert!(
+        stage
+            .ann
+            .begin_link(stage.provider.as_str(), Some(&id_of(&link)))
+            .await
+            .is_err()
+    );
+    let _ = stage
+        .ann
+        .unlink(&id_of(&link), broker::UnlinkOptions::default())
+        .await;
     assert_eq!(other.log(), [], "nothing at all was sent there");
 }
 
@@ -77,14 +101,24 @@ async fn deleting_a_provider_by_force_deletes_keys_and_revokes_tokens_there() {
     stage.link().await;
     assert!(alive(&stage.forge) > 0 && !stage.forge.keys().is_empty());
     let manager = stage.ann.site_manager().unwrap();
-    let refused = manager.delete_provider(&stage.provider, Force::No).await.unwrap_err();
+    let refused = manager
+        .delete_provider(&stage.provider, Force::No)
+        .await
+        .unwrap_err();
     assert_eq!(refused.kind, RefusedKind::Conflict);
     assert!(alive(&stage.forge) > 0);
 
-    manager.delete_provider(&stage.provider, Force::Yes).await.unwrap();
+    manager
+        .delete_provider(&stage.provider, Force::Yes)
+        .await
+        .unwrap();
     assert_eq!(alive(&stage.forge), 0, "{:?}", stage.forge.tokens());
     let can_sign_in = |key: &testforge::KeyView| key.usage != testforge::Usage::Signing;
-    assert!(!stage.forge.keys().iter().any(can_sign_in), "{:?}", stage.forge.keys());
+    assert!(
+        !stage.forge.keys().iter().any(can_sign_in),
+        "{:?}",
+        stage.forge.keys()
+    );
     assert!(stage.ann.links().await.unwrap().is_empty());
 }
 
@@ -95,7 +129,10 @@ async fn moving_from_oauth1_to_oauth2_keeps_link_and_key_once_linked_again() {
     let manager = stage.ann.site_manager().unwrap();
     let draft = manager.make_draft("bitbucket-server-oauth1").await.unwrap();
     let public_key = draft.public_key.clone().unwrap();
-    stage.forge.register_consumer("forgepass", "Forgepass", &public_key).unwrap();
+    stage
+        .forge
+        .register_consumer("forgepass", "Forgepass", &public_key)
+        .unwrap();
     let input = |kind: &str| ProviderInput {
         kind: kind.into(),
         name: "Bitbucket".into(),
@@ -113,7 +150,14 @@ async fn moving_from_oauth1_to_oauth2_keeps_link_and_key_once_linked_again() {
         })
         .await
         .unwrap();
-    let begin = async || stage.ann.begin_link(old.id.as_str(), None).await.unwrap().to_string();
+    let begin = async || {
+        stage
+            .ann
+            .begin_link(old.id.as_str(), None)
+            .await
+            .unwrap()
+            .to_string()
+    };
     stage.walk(begin().await, "ann").await.unwrap();
     let links = async || {
         let mut links = stage.ann.links().await.unwrap();
@@ -131,11 +175,18 @@ async fn moving_from_oauth1_to_oauth2_keeps_link_and_key_once_linked_again() {
     };
     manager.change_provider(&old.id, new).await.unwrap();
     assert_eq!(links().await[0].state, LinkState::Dead);
-    let again = stage.ann.begin_link(old.id.as_str(), Some(&id_of(&before))).await.unwrap();
+    let again = stage
+        .ann
+        .begin_link(old.id.as_str(), Some(&id_of(&before)))
+        .await
+        .unwrap();
     stage.walk(again.to_string(), "ann").await.unwrap();
 
     let after = links().await.remove(0);
     assert_eq!((after.id, after.state), (before.id, LinkState::Linked));
     assert_eq!(after.keys.len(), 1);
-    assert_eq!(after.keys[0].fingerprint, before.keys[0].fingerprint, "the key stays");
+    assert_eq!(
+        after.keys[0].fingerprint, before.keys[0].fingerprint,
+        "the key stays"
+    );
 }

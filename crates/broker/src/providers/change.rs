@@ -7,7 +7,7 @@ use super::{
     ProviderInput, ProviderView,
     draft::SigningKey,
     input::{Checked, check, known_kind},
-    taken,
+    no_pair, taken,
 };
 use crate::{
     AsSiteManager, Broker, Refused, RefusedKind, Result, UnlinkOptions, audit::Entry, context,
@@ -211,8 +211,7 @@ impl Broker {
         changed.version = row.version;
         match checked.kind.auth() {
             AuthStyle::OAuth2 => {
-                let entered = &checked.client_secret;
-                changed.client_secret = match entered {
+                changed.client_secret = match &checked.client_secret {
                     Some(secret) => Some(self.seal_client_secret(&row.id, checked, secret)),
                     None if moved.wants_secret() => return Err(secret_again()),
                     None => row.client_secret.clone(),
@@ -220,12 +219,7 @@ impl Broker {
             }
             AuthStyle::OAuth1 => match key {
                 Some(key) => self.put_signing_key(&mut changed, key),
-                None if row.signing_key.is_none() => {
-                    return Err(
-                        Refused::invalid("draft: this kind needs its RSA pair first")
-                            .hint("choose the kind again, so that the pair is made and shown"),
-                    );
-                }
+                None if row.signing_key.is_none() => return Err(no_pair()),
                 None => {
                     changed.signing_key = row.signing_key.clone();
                     changed.public_key = row.public_key.clone();

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use forge::{AuthStyle, Kind, Site};
+use forge::{AuthStyle, Defaults, Kind, Site};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use secrecy::{ExposeSecret, SecretString};
 use ssh::public_key::PublicKey;
@@ -107,34 +107,18 @@ const MOST_LINES: usize = 32;
 /// `invalid`, naming the field.
 pub(crate) fn check(input: &ProviderInput) -> Result<Checked> {
     let kind = known_kind(&input.kind)?;
-    let guard = if input.internal {
-        Guard::Internal
-    } else {
-        Guard::Public
-    };
-    let url = address("URL", &input.url, guard)?;
-    let defaults = kind
-        .defaults(&url)
-        .map_err(|reason| Refused::invalid(format!("URL: {reason}")))?;
-    let other = |field: &str, text: &Option<String>| {
-        filled(text)
-            .map(|text| address(field, text, guard))
-            .transpose()
-    };
-    let api_url = other("API URL", &input.api_url)?;
-    let git_url = other("Git URL", &input.git_url)?;
-    let site = Site {
-        url,
-        api: api_url.clone().unwrap_or(defaults.api),
-        git: git_url.clone().or(defaults.git),
-    };
+    let (site, defaults) = addresses(kind, input)?;
     check_client(kind, input)?;
+    let entered = |text: &Option<String>, url: &Url| filled(text).map(|_| url.clone());
     Ok(Checked {
         kind,
         name: name(&input.name)?,
+        api_url: entered(&input.api_url, &site.api),
+        git_url: site
+            .git
+            .as_ref()
+            .and_then(|git| entered(&input.git_url, git)),
         site,
-        api_url,
-        git_url,
         client_id: text("client id", &input.client_id)?,
         client_secret: input
             .client_secret
@@ -151,6 +135,27 @@ pub(crate) fn check(input: &ProviderInput) -> Result<Checked> {
         narrowing_off: input.narrowing_off,
         disabled: input.disabled,
     })
+}
+
+/// The addresses in force, and what follows from the first of them.
+fn addresses(kind: &dyn Kind, input: &ProviderInput) -> Result<(Site, Defaults)> {
+    let guard = if input.internal {
+        Guard::Internal
+    } else {
+        Guard::Public
+    };
+    let url = address("URL", &input.url, guard)?;
+    let defaults = kind
+        .defaults(&url)
+        .map_err(|reason| Refused::invalid(format!("URL: {reason}")))?;
+    let other = |field: &str, text: &Option<String>| {
+        filled(text)
+            .map(|text| address(field, text, guard))
+            .transpose()
+    };
+    let api = other("API URL", &input.api_url)?.unwrap_or_else(|| defaults.api.clone());
+    let git = other("Git URL", &input.git_url)?.or_else(|| defaults.git.clone());
+    Ok((Site { url, api, git }, defaults))
 }
 
 /// The kind with this id.

@@ -45,10 +45,7 @@ impl Broker {
                 row.client_secret = Some(self.seal_client_secret(&row.id, &checked, secret));
             }
             AuthStyle::OAuth1 => {
-                let key = key.ok_or_else(|| {
-                    Refused::invalid("draft: this kind needs its RSA pair first")
-                        .hint("choose the kind again, so that the pair is made and shown")
-                })?;
+                let key = key.ok_or_else(no_pair)?;
                 self.put_signing_key(&mut row, key);
             }
             AuthStyle::None => {}
@@ -178,6 +175,11 @@ impl Checked {
             created_at: now,
         }
     }
+}
+
+fn no_pair() -> Refused {
+    Refused::invalid("draft: this kind needs its RSA pair first")
+        .hint("choose the kind again, so that the pair is made and shown")
 }
 
 /// What a store error means when a provider gets its name.

@@ -459,3 +459,38 @@ async fn sign_ins_and_failures_stand_in_the_audit_log() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_setups_at_once_one_succeeds() {
+    let site = Site::fresh().await;
+    let token = setup_token(&site).await;
+    let replica = site.replica().await;
+    let mut setups = tokio::task::JoinSet::new();
+    for number in 0..6 {
+        let broker = if number % 2 == 0 {
+            site.broker.clone()
+        } else {
+            replica.clone()
+        };
+        let account = broker::NewAccount {
+            name: format!("root-{number}"),
+            email: None,
+            password: PASSWORD.into(),
+        };
+        let token = token.clone();
+        setups.spawn(async move {
+            broker
+                .complete_setup(&token, account, &visitor())
+                .await
+                .is_ok()
+        });
+    }
+    let succeeded = setups
+        .join_all()
+        .await
+        .into_iter()
+        .filter(|succeeded| *succeeded)
+        .count();
+    assert_eq!(succeeded, 1);
+    assert_eq!(site.store.count_site_managers().await.unwrap(), 1);
+}

@@ -329,3 +329,30 @@ async fn names_and_machine_ids_are_checked() {
         refused(site.broker.begin_device(asked).await, RefusedKind::Invalid);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_polls_at_once_one_receives_the_token() {
+    let (site, ann, device) = begun().await;
+    ann.decide_device(&device.user_code, Decision::Approve)
+        .await
+        .unwrap();
+    let replica = site.replica().await;
+    let mut polls = tokio::task::JoinSet::new();
+    for number in 0..8 {
+        let broker = if number % 2 == 0 {
+            site.broker.clone()
+        } else {
+            replica.clone()
+        };
+        let code = device.device_code.clone();
+        polls.spawn(async move { broker.poll_device(&code, MACHINE).await.is_ok() });
+    }
+    let received = polls
+        .join_all()
+        .await
+        .into_iter()
+        .filter(|received| *received)
+        .count();
+    assert_eq!(received, 1);
+    assert_eq!(ann.workspaces().await.unwrap().len(), 1);
+}
