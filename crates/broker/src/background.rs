@@ -12,7 +12,7 @@ const HOURLY: Duration = Duration::from_secs(3600);
 impl Broker {
     /// Runs until `shutdown` ends. Every replica runs it: what is due is leased row by row, and work that a
     /// shutdown cuts short is taken up by whoever finds its lease run out.
-    pub async fn run_background(self, shutdown: impl Future<Output = ()> + Send) {
+    pub async fn run_background(self, shutdown: impl Future<Output = ()>) {
         let work = async {
             tokio::join!(
                 every(OFTEN, "uploads", || self.reconcile_due()),

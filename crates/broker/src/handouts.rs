@@ -1,11 +1,16 @@
 //! Noting which workspace was handed which token, before it gets it: revocation needs to know.
 //!
 //! Whoever comes while a note is being written is written with the next one, so that many at once cost
-//! few transactions, and one alone waits for nobody.
+//! few transactions and one alone waits for nobody. The same token handed to the same workspace again within
+//! seconds is known already: it is only counted, and the count follows in one line of the audit log.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use store::Handed;
+use store::{Handed, WorkspaceId};
 use tokio::sync::oneshot;
 
 use crate::{Broker, Refused, Result, audit::Entry};
@@ -18,34 +23,73 @@ pub(crate) struct Handout {
     pub(crate) entry: Entry,
 }
 
-/// Hand-outs that wait to be noted.
+/// Hand-outs that wait to be noted, and those noted a moment ago.
 #[derive(Default)]
 pub(crate) struct Handouts {
     waiting: Mutex<Vec<Waiting>>,
     turn: tokio::sync::Mutex<()>,
+    recent: Mutex<HashMap<Key, i64>>,
 }
+
+/// Which token to whom.
+type Key = (WorkspaceId, String);
 
 struct Waiting {
     handout: Handout,
     noted: oneshot::Sender<Result<()>>,
 }
 
+/// How long a note counts for further hand-outs of the same token to the same workspace. Short beside the time
+/// for which a token in somebody's hands is spared.
+const RECENT: Duration = Duration::from_secs(10);
+
 impl Handouts {
     fn push(&self, one: Waiting) {
-        self.waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(one);
+        locked(&self.waiting).push(one);
     }
 
     fn take(&self) -> Vec<Waiting> {
-        std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *locked(&self.waiting))
+    }
+
+    /// Counts a hand-out that was noted a moment ago; false if it was not.
+    fn again(&self, key: &Key) -> bool {
+        locked(&self.recent)
+            .get_mut(key)
+            .map(|more| *more += 1)
+            .is_some()
+    }
+
+    fn noted(&self, key: Key) {
+        locked(&self.recent).insert(key, 0);
+    }
+
+    /// Ends the moment of a note and tells how many hand-outs came in it.
+    fn forget(&self, key: &Key) -> i64 {
+        locked(&self.recent).remove(key).unwrap_or(0)
+    }
+}
+
+/// What is held under these locks is replaced whole: a panic elsewhere cannot tear it.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Handout {
+    fn key(&self) -> Key {
+        (
+            self.handed.workspace_id.clone(),
+            self.handed.token_id.clone(),
+        )
     }
 }
 
 impl Broker {
-    /// Notes a hand-out durably; its line of the audit log follows.
+    /// Notes a hand-out durably, with its line of the audit log.
     pub(crate) async fn hand_out(&self, handout: Handout) -> Result<()> {
+        if self.handouts().again(&handout.key()) {
+            return Ok(());
+        }
         let (noted, answer) = oneshot::channel();
         self.handouts().push(Waiting { handout, noted });
         let broker = self.clone();
@@ -67,14 +111,30 @@ impl Broker {
             .note_handed(&handed)
             .await
             .map_err(Refused::from);
-        let mut entries = Vec::new();
+        if outcome.is_ok() {
+            self.record(batch.iter().map(|one| one.handout.entry.clone()))
+                .await;
+        }
         for one in batch {
             if outcome.is_ok() {
-                entries.push(one.handout.entry);
+                self.count_more(one.handout);
             }
             // Nobody listens any more if the caller went away.
             let _ = one.noted.send(outcome.clone());
         }
-        self.record(entries).await;
+    }
+
+    /// For a moment hand-outs of this token to this workspace are counted, then their number is recorded.
+    fn count_more(&self, handout: Handout) {
+        let key = handout.key();
+        self.handouts().noted(key.clone());
+        let broker = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(RECENT).await;
+            let more = broker.handouts().forget(&key);
+            if more > 0 {
+                broker.record([handout.entry.times(more)]).await;
+            }
+        });
     }
 }

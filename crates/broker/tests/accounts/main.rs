@@ -2,8 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod credential;
 mod freshness;
 mod link;
 mod refresh;
+mod setup;
+mod sign;
 #[path = "../stage/mod.rs"]
 mod stage;
+mod unlink;
+mod uploads;
