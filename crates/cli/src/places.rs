@@ -130,7 +130,10 @@ fn runtime_folder(settings: &Path) -> PathBuf {
         identity.extend_from_slice(value.as_bytes());
         identity.push(0);
     }
-    if let Some(folder) = env::path("XDG_RUNTIME_DIR").map(|folder| folder.join("forgepass")) {
+    // After `su` or `sudo -E` it is another user's, and not for us (XDG base directory specification).
+    let own = env::path("XDG_RUNTIME_DIR")
+        .filter(|folder| fs::metadata(folder).is_ok_and(|folder| folder.uid() == me()));
+    if let Some(folder) = own.map(|folder| folder.join("forgepass")) {
         let folder = if identity.is_empty() {
             folder
         } else {

@@ -10,14 +10,14 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::Event;
 use super::activity::Activity;
-use super::credentials::Credentials;
+use super::credentials::{self, Credentials, Source};
 use super::keys;
 use super::known::Known;
 use super::notices::Notices;
 use super::reports::Reports;
 use super::sign_in::{Current, SignIn};
 use super::ssh_plan::Plans;
-use crate::control::{AgentStatus, Answer, Ask};
+use crate::control::{AgentStatus, Answer, Ask, Get};
 use crate::failure::{Failure, Result};
 use crate::http::Server;
 use crate::matching;
@@ -61,16 +61,7 @@ impl Core {
     /// Answers one question of the control socket.
     pub(super) fn answer(&self, question: Ask) -> Answer {
         let answered = match question {
-            Ask::Get(get) => self.server().map(|server| {
-                self.credentials.get(
-                    &get,
-                    &super::credentials::Source {
-                        server: &server,
-                        known: &self.known,
-                        reports: &self.reports,
-                    },
-                )
-            }),
+            Ask::Get(get) => Ok(self.credential(&get)),
             Ask::Fared(fared) => {
                 self.credentials.fared(&fared, &self.reports);
                 Ok(Answer::Done)
@@ -94,6 +85,23 @@ impl Core {
             Ask::Watch => Ok(Answer::Done),
         };
         answered.unwrap_or_else(|failure| refused(&failure))
+    }
+
+    fn credential(&self, get: &Get) -> Answer {
+        match self.server() {
+            Ok(server) => {
+                let source = Source {
+                    server: &server,
+                    known: &self.known,
+                    reports: &self.reports,
+                };
+                self.credentials.get(get, &source)
+            }
+            Err(failure) => {
+                let setup = self.known.without_server();
+                credentials::no_credential(&failure, get, setup.as_deref())
+            }
+        }
     }
 
     /// The server to ask. A changed sign-in drops whatever the former one has brought.

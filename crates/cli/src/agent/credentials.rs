@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use api::{Credential, CredentialRequest, code};
+use api::{Credential, CredentialRequest, Setup, code};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::known::Known;
@@ -208,7 +208,7 @@ impl Credentials {
     }
 
     /// Drops credentials of links that are gone or dead.
-    pub(super) fn keep_links(&self, setup: &api::Setup) {
+    pub(super) fn keep_links(&self, setup: &Setup) {
         let alive = |link: &str| {
             let mut links = setup.providers.iter().flat_map(|provider| &provider.links);
             links.any(|one| one.id.as_deref() == Some(link) && one.dead.is_none())
@@ -272,7 +272,7 @@ fn request(get: &Get, state: Option<String>) -> CredentialRequest {
 
 /// Whether some provider has this address; asks the server again before it says no.
 fn may_be_ours(address: &Address, source: &Source<'_>) -> bool {
-    let has = |setup: &api::Setup| matching::https_providers(setup, address).next().is_some();
+    let has = |setup: &Setup| matching::https_providers(setup, address).next().is_some();
     if source
         .known
         .last(source.server.url())
@@ -290,9 +290,34 @@ fn may_be_ours(address: &Address, source: &Source<'_>) -> bool {
 /// Whether this user has a link at the address, by the last known list; none without a list.
 fn is_linked(address: &Address, source: &Source<'_>) -> Option<bool> {
     let setup = source.known.last(source.server.url())?;
-    let linked =
-        matching::https_providers(&setup, address).any(|provider| !provider.links.is_empty());
-    Some(linked)
+    Some(has_link(&setup, address))
+}
+
+fn has_link(setup: &Setup, address: &Address) -> bool {
+    matching::https_providers(setup, address).any(|provider| !provider.links.is_empty())
+}
+
+/// What to tell Git where no server can be asked, by the last known list of links.
+pub(super) fn no_credential(failure: &Failure, get: &Get, setup: Option<&Setup>) -> Answer {
+    let address = Address::https(&get.host);
+    let linked = setup
+        .zip(address)
+        .is_some_and(|(setup, address)| has_link(setup, &address));
+    refuse(failure, linked)
+}
+
+/// An error where there is a link. Where there is none, other helpers and anonymous access work as if we
+/// were not there.
+fn refuse(failure: &Failure, linked: bool) -> Answer {
+    let (what, hint) = (failure.what().to_owned(), failure.hint().to_owned());
+    if linked {
+        Answer::Refused { what, hint }
+    } else {
+        Answer::NotLinked {
+            hint: format!("{what}; {hint}"),
+            page: None,
+        }
+    }
 }
 
 /// What to tell Git and the person when the server gives no credential.
@@ -315,18 +340,10 @@ fn explain(error: CallError, address: &Address, source: &Source<'_>) -> Answer {
         }
         _ => {}
     }
-    let failure = Failure::from(error);
-    match is_linked(address, source) {
-        Some(true) => Answer::Refused {
-            what: failure.what().to_owned(),
-            hint: failure.hint().to_owned(),
-        },
-        // Never linked: other helpers and anonymous access work as if we were not there.
-        _ => Answer::NotLinked {
-            hint: format!("{}; {}", failure.what(), failure.hint()),
-            page: None,
-        },
-    }
+    refuse(
+        &Failure::from(error),
+        is_linked(address, source) == Some(true),
+    )
 }
 
 /// A failure for the next one who asks. It never holds a credential.

@@ -53,9 +53,18 @@ impl Known {
     pub(super) fn last(&self, url: &str) -> Option<Arc<Setup>> {
         let mut state = locked(&self.state);
         if state.setup.is_none() && state.heard.is_none() {
-            state.setup = self.kept(url).map(Arc::new);
+            state.setup = self.copy_of(|kept| kept == url).map(Arc::new);
         }
         state.setup.clone()
+    }
+
+    /// What is known while there is no sign-in to ask with.
+    pub(super) fn without_server(&self) -> Option<Arc<Setup>> {
+        let state = locked(&self.state);
+        state
+            .setup
+            .clone()
+            .or_else(|| self.copy_of(|_| true).map(Arc::new))
     }
 
     /// What is known and no older than `age`, asking the server if need be; an older version where the
@@ -153,8 +162,8 @@ impl Known {
         self.places.files.join("setup.json")
     }
 
-    fn kept(&self, url: &str) -> Option<Setup> {
+    fn copy_of(&self, is_wanted: impl Fn(&str) -> bool) -> Option<Setup> {
         let kept: Kept = serde_json::from_slice(&fs::read(self.copy()).ok()?).ok()?;
-        (kept.url == url).then_some(kept.setup)
+        is_wanted(&kept.url).then_some(kept.setup)
     }
 }

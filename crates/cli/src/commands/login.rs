@@ -155,9 +155,11 @@ fn poll(server: &Server, code: &DeviceCode, machine: String) -> Result<Workspace
     };
     let seconds = |count: i64| Duration::from_secs(u64::try_from(count).unwrap_or(0));
     let mut pause = seconds(code.interval.max(1));
+    // The interval lies between two questions; a script may have approved already.
+    let mut wait = Duration::from_secs(1);
     let begun = Instant::now();
     while begun.elapsed() < seconds(code.expires_in) {
-        std::thread::sleep(pause);
+        std::thread::sleep(wait);
         let error = match server.post("/api/v1/device/token", &question) {
             Ok(token) => return Ok(token),
             Err(error) => error,
@@ -176,6 +178,7 @@ fn poll(server: &Server, code: &DeviceCode, machine: String) -> Result<Workspace
             (_, code::EXPIRED_TOKEN) => break,
             _ => return Err(error.into()),
         }
+        wait = pause;
     }
     Err(Failure::user(
         "nobody approved the code in time",

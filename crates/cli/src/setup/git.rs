@@ -30,7 +30,7 @@ pub(crate) fn entries(pattern: &str) -> Vec<Entry> {
 }
 
 /// The value in force of `key`, unless it stands in a file of ours: what Git would use without us.
-/// Settings of the repository that we happen to stand in do not count.
+/// Settings of the repository that we happen to stand in, and of the environment, do not count.
 pub(crate) fn value_of_others(places: &Places, key: &str) -> Option<String> {
     let above = places.files.parent().unwrap_or(Path::new("/"));
     let mut git = Command::new("git");
@@ -42,7 +42,7 @@ pub(crate) fn value_of_others(places: &Places, key: &str) -> Option<String> {
     let mut fields = text.split('\0');
     let mut last = None;
     while let (Some(origin), Some(value)) = (fields.next(), fields.next()) {
-        if !is_ours(origin) {
+        if !is_ours(origin) && !origin.starts_with("command line:") {
             last = Some(value.to_owned());
         }
     }

@@ -387,3 +387,31 @@ fn another_sign_in_by_environment_has_an_agent_of_its_own() {
     assert!(!stdout(&out).contains("password=one"));
     assert_success(&other(&["agent", "--stop"]).output().unwrap());
 }
+
+#[test]
+fn does_not_use_another_users_runtime_folder() {
+    let world = World::signed_in();
+    let theirs = world.path("theirs");
+    std::fs::create_dir(&theirs).unwrap();
+    let is_root = std::fs::metadata(world.home()).unwrap().uid() == 0;
+    if is_root {
+        std::os::unix::fs::chown(&theirs, Some(65534), None).unwrap();
+    }
+    // Whoever is not root cannot give a folder away, but has one of root's at hand.
+    let theirs = if is_root {
+        theirs
+    } else {
+        std::path::PathBuf::from("/usr")
+    };
+    let mut status = world.forgepass(&["status", "--json"]);
+    let out = status.env("XDG_RUNTIME_DIR", &theirs).output().unwrap();
+    assert_success(&out);
+    let status: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    let socket = status["agent"]["socket"].as_str().unwrap().to_owned();
+    assert!(
+        socket.starts_with(world.path("tmp").to_str().unwrap()),
+        "{socket}"
+    );
+    let mut stop = world.forgepass(&["agent", "--stop"]);
+    assert_success(&stop.env("XDG_RUNTIME_DIR", &theirs).output().unwrap());
+}

@@ -316,15 +316,26 @@ fn a_replaced_token_file_takes_effect_at_once() {
 fn refuses_a_token_file_that_others_may_read() {
     use std::os::unix::fs::PermissionsExt;
     let world = ready("one");
+    world.start_agent();
     let token = world.home().join(".config/forgepass/token");
     fs::set_permissions(token, fs::Permissions::from_mode(0o644)).unwrap();
-    let out = world.forgepass(&["status"]).output().unwrap();
-    assert_eq!(out.status.code(), Some(1));
+    // The time of the last change must differ.
+    let settings = world.home().join(".config/forgepass/config.json");
+    fs::write(&settings, format!("{{\"url\":\"{}\" }}", world.server.url)).unwrap();
+    let out = world.get();
+    assert_eq!(stdout(&out), "quit=1\n");
     assert!(
         stderr(&out).contains("others may read the workspace token"),
         "{}",
         stderr(&out)
     );
+    let other = world.helper("get", "protocol=https\nhost=elsewhere.example.com\n\n");
+    assert_eq!(
+        (stdout(&other), stderr(&other)),
+        (String::new(), String::new())
+    );
+    let status = world.forgepass(&["status"]).output().unwrap();
+    assert_eq!(status.status.code(), Some(1));
 }
 
 #[test]

@@ -204,6 +204,27 @@ fn warns_of_an_environment_that_wins() {
 }
 
 #[test]
+fn warns_of_settings_in_the_environment_and_does_not_keep_them() {
+    let world = World::signed_in();
+    let mut setup = world.forgepass(&["setup"]);
+    setup
+        .env("GIT_CONFIG_COUNT", "1")
+        .env("GIT_CONFIG_KEY_0", "core.sshCommand");
+    let out = setup
+        .env("GIT_CONFIG_VALUE_0", "ssh -i /elsewhere")
+        .output()
+        .unwrap();
+    assert_success(&out);
+    assert!(
+        stderr(&out).contains("core.sshCommand `ssh -i /elsewhere` wins"),
+        "{}",
+        stderr(&out)
+    );
+    let settings = fs::read_to_string(world.home().join(".config/forgepass/config.json")).unwrap();
+    assert!(!settings.contains("elsewhere"), "{settings}");
+}
+
+#[test]
 fn follows_changes_at_the_server() {
     let world = World::signed_in();
     assert_success(&world.forgepass(&["setup"]).output().unwrap());
