@@ -154,7 +154,11 @@ fn signers(history: &[PastKey], own: &[String]) -> String {
         .iter()
         .map(|key| Signer {
             public_key: &key.public_key,
-            emails: if key.emails.is_empty() { own } else { &key.emails },
+            emails: if key.emails.is_empty() {
+                own
+            } else {
+                &key.emails
+            },
             valid_from: key.valid_from,
             valid_until: key.valid_until,
         })
