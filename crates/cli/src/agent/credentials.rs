@@ -300,23 +300,25 @@ fn has_link(setup: &Setup, address: &Address) -> bool {
 /// What to tell Git where no server can be asked, by the last known list of links.
 pub(super) fn no_credential(failure: &Failure, get: &Get, setup: Option<&Setup>) -> Answer {
     let address = Address::https(&get.host);
-    let linked = setup
-        .zip(address)
-        .is_some_and(|(setup, address)| has_link(setup, &address));
-    refuse(failure, linked)
+    match setup.zip(address) {
+        Some((setup, address)) if has_link(setup, &address) => refused(failure),
+        _ => as_if_not_there(failure),
+    }
 }
 
-/// An error where there is a link. Where there is none, other helpers and anonymous access work as if we
-/// were not there.
-fn refuse(failure: &Failure, linked: bool) -> Answer {
-    let (what, hint) = (failure.what().to_owned(), failure.hint().to_owned());
-    if linked {
-        Answer::Refused { what, hint }
-    } else {
-        Answer::NotLinked {
-            hint: format!("{what}; {hint}"),
-            page: None,
-        }
+/// An error, for where there is a link.
+fn refused(failure: &Failure) -> Answer {
+    Answer::Refused {
+        what: failure.what().to_owned(),
+        hint: failure.hint().to_owned(),
+    }
+}
+
+/// A hint, for where there is none: other helpers and anonymous access work as if we were not there.
+fn as_if_not_there(failure: &Failure) -> Answer {
+    Answer::NotLinked {
+        hint: format!("{}; {}", failure.what(), failure.hint()),
+        page: None,
     }
 }
 
@@ -340,10 +342,11 @@ fn explain(error: CallError, address: &Address, source: &Source<'_>) -> Answer {
         }
         _ => {}
     }
-    refuse(
-        &Failure::from(error),
-        is_linked(address, source) == Some(true),
-    )
+    let failure = Failure::from(error);
+    match is_linked(address, source) {
+        Some(true) => refused(&failure),
+        _ => as_if_not_there(&failure),
+    }
 }
 
 /// A failure for the next one who asks. It never holds a credential.

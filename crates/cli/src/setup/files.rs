@@ -95,7 +95,7 @@ pub(super) fn link(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes what [`write`] and [`link`] made, and the folder if nothing else is in it.
+/// Removes what [`write()`] and [`link`] made, and the folder if nothing else is in it.
 ///
 /// # Errors
 /// A file that cannot be removed.
