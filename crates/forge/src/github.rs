@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::{
     Account, Auth, AuthStyle, Body, Call, Client, Defaults, Email, GuideStep, Kind, Narrowing,
-    OAuth2, Ours, Probe, Purpose, Refusal, RemoteKey, Reply, Site, Step, Usage,
+    OAuth2, Ours, Probe, Purpose, Refusal, RemoteKey, Reply, Site, Step, Tokens, Usage,
     call::{child, gone, id_segment, key_blob, under},
     known_hosts::{addresses_of, host_for, keys_of},
     oauth2::split_scopes,
@@ -55,6 +55,12 @@ struct Key {
     key: String,
     #[serde(default)]
     title: String,
+}
+
+#[derive(Deserialize)]
+struct Reset {
+    token: String,
+    scopes: Option<Vec<String>>,
 }
 
 impl Kind for GitHub {
@@ -232,22 +238,47 @@ impl Kind for GitHub {
     /// Ends this token alone. `…/grant` would end every token of this person and delete the keys
     /// that our application made.
     fn revoke(&self, site: &Site, client: &Client, token: &SecretString) -> Option<Call<()>> {
-        let url = under(
-            &child(&under(&site.api, "applications"), &client.id),
-            "token",
-        );
-        let body = json!({ "access_token": token.expose_secret() });
-        let auth = Auth::Basic(client.id.clone(), client.secret.clone());
-        let call = call(Method::DELETE, url, |reply| {
+        Some(about_token(Method::DELETE, site, client, token, |reply| {
             gone(reply.accepted(refuse_client))
-        });
-        Some(call.auth(auth).body(Body::Json(body)))
+        }))
+    }
+
+    fn reset(&self, site: &Site, client: &Client, token: &SecretString) -> Option<Call<Tokens>> {
+        Some(about_token(Method::PATCH, site, client, token, |reply| {
+            let reset: Reset = reply.accepted(refuse_client)?.json()?;
+            Ok(Step::Done(Tokens {
+                access: reset.token.into(),
+                refresh: None,
+                expires_in_s: None,
+                scopes: reset.scopes,
+                token_secret: None,
+                session_handle: None,
+            }))
+        }))
     }
 
     fn probe(&self, site: &Site) -> Option<Call<Probe>> {
         let read = |reply: Reply| read_meta(&reply).map(Step::Done);
         Some(call(Method::GET, under(&site.api, "meta"), read).auth(Auth::None))
     }
+}
+
+/// A call of our application about one token of its own.
+fn about_token<T, F>(
+    method: Method,
+    site: &Site,
+    client: &Client,
+    token: &SecretString,
+    read: F,
+) -> Call<T>
+where
+    F: FnOnce(Reply) -> Result<Step<T>, Refusal> + Send + 'static,
+{
+    let applications = under(&site.api, "applications");
+    let url = under(&child(&applications, &client.id), "token");
+    let body = json!({ "access_token": token.expose_secret() });
+    let auth = Auth::Basic(client.id.clone(), client.secret.clone());
+    call(method, url, read).auth(auth).body(Body::Json(body))
 }
 
 fn call<T, F>(method: Method, url: Url, read: F) -> Call<T>

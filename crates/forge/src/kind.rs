@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::{
-    Account, Call, Client, Minted, MintedId, OAuth1, OAuth2, Probe, RemoteKey, SshSettings,
+    Account, Call, Client, Minted, MintedId, OAuth1, OAuth2, Probe, RemoteKey, SshSettings, Tokens,
     call::under,
 };
 
@@ -124,6 +124,12 @@ pub trait Kind: Sync {
 
     /// Ends one token of ours (access or refresh); a token that is gone already is a success.
     fn revoke(&self, _site: &Site, _client: &Client, _token: &SecretString) -> Option<Call<()>> {
+        None
+    }
+
+    /// Puts a new access token of the same scopes in place of `token`, which ends, without asking the
+    /// person.
+    fn reset(&self, _site: &Site, _client: &Client, _token: &SecretString) -> Option<Call<Tokens>> {
         None
     }
 

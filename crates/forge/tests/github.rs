@@ -486,6 +486,29 @@ fn revokes_the_token_alone_and_never_the_whole_grant() {
 }
 
 #[test]
+fn resets_a_token_in_place() {
+    let reset = || {
+        kind("github")
+            .reset(&com(), &client(), &"gho_old".into())
+            .unwrap()
+    };
+    let call = reset();
+    let line = format!("{} {}", call.method, call.url);
+    assert_eq!(
+        line,
+        "PATCH https://api.github.com/applications/our-id/token"
+    );
+    assert_eq!(json(&call), json!({ "access_token": "gho_old" }));
+    let tokens = read(reset(), "github/token-reset").unwrap();
+    assert_eq!(tokens.access.expose_secret(), "gho_new");
+    assert_eq!(tokens.scopes.unwrap(), ["repo", "workflow"]);
+    assert_eq!(
+        read(reset(), "github/token-missing").unwrap_err(),
+        Refusal::NotFound
+    );
+}
+
+#[test]
 fn recognises_key_rights_among_scopes() {
     let holds = |scopes: &[&str]| {
         let scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
