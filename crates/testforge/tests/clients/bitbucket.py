@@ -327,6 +327,10 @@ def minted_rights(site, session, token, urls):
     tokens = f"{site.url}/rest/access-tokens/latest/users/ann"
     assert requests.get(tokens, headers=bearer).status_code == 403
     refused("keys and tokens to a minted token")
+    assert session.post(keys_url, json={"text": line}).status_code == 201
+    assert session.delete(keys_url).status_code == 204
+    assert session.get(keys_url).json()["size"] == 0
+    done("deletion of all keys, which is what a missing number means")
     site.control("tokens/revoke", {"login": "ann"})
     problem(session.get(f"{site.url}/rest/api/latest/users/ann"), "token_rejected")
     site.cannot_clone(site.with_credential(urls["https"], "ann", token))
