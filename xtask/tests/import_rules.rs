@@ -105,7 +105,9 @@ fn no_provider_is_named_outside_its_room() {
     for room in ["api", "broker", "cli", "secrets", "server", "ssh", "store"] {
         for file in sources(&shell::root().join("crates").join(room).join("src")) {
             let text = std::fs::read_to_string(&file).unwrap();
-            for (number, line) in text.lines().enumerate() {
+            // Tests may use a real kind as their example; they stand at the end of a file.
+            let product = text.split("#[cfg(test)]").next().unwrap_or_default();
+            for (number, line) in product.lines().enumerate() {
                 let code = line.split("//").next().unwrap_or_default().to_lowercase();
                 if let Some(name) = named.iter().find(|name| code.contains(**name)) {
                     panic!(
@@ -125,7 +127,9 @@ fn sources(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
         let path = entry.unwrap().path();
         if path.is_dir() {
             found.extend(sources(&path));
-        } else if path.extension().is_some_and(|ending| ending == "rs") {
+        } else if path.extension().is_some_and(|ending| ending == "rs")
+            && !path.ends_with("tests.rs")
+        {
             found.push(path);
         }
     }
