@@ -168,3 +168,14 @@ impl AsAuditor {
         self.events(&filter, before, limit).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line() {
+        let event = Entry::new("user.add", "ann\r\nsession.begin: \u{1b}[31mroot").event(1);
+        assert_eq!(event.detail, "annsession.begin: [31mroot");
+    }
+}

@@ -19,6 +19,7 @@ mod flight;
 mod freshness;
 mod handouts;
 pub mod http;
+mod journal;
 mod keys;
 pub mod lifetimes;
 mod link;
@@ -140,6 +141,7 @@ struct Inner {
     passwords: Semaphore,
     refreshes: tokens::Refreshes,
     handouts: handouts::Handouts,
+    journal: journal::Journal,
 }
 
 impl Broker {
@@ -157,6 +159,7 @@ impl Broker {
                 passwords,
                 refreshes: tokens::Refreshes::new(),
                 handouts: handouts::Handouts::default(),
+                journal: journal::Journal::default(),
             }),
         }
     }
@@ -176,6 +179,10 @@ impl Broker {
 
     pub(crate) fn refreshes(&self) -> &tokens::Refreshes {
         &self.inner.refreshes
+    }
+
+    pub(crate) fn journal(&self) -> &journal::Journal {
+        &self.inner.journal
     }
 
     pub(crate) fn handouts(&self) -> &handouts::Handouts {

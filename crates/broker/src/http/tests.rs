@@ -47,10 +47,12 @@ impl Server {
         let log = Arc::clone(&asked);
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let number = log.lock().unwrap().len();
-                if let Some(request) = shell.serve(stream.unwrap(), &|| answer(number)) {
-                    log.lock().unwrap().push(request);
-                }
+                // Kept before it is answered: whoever has the answer may look at once.
+                shell.serve(stream.unwrap(), &|request| {
+                    let mut log = log.lock().unwrap();
+                    log.push(request);
+                    answer(log.len() - 1)
+                });
             }
         });
         Self { port, asked }
@@ -62,29 +64,29 @@ impl Server {
 }
 
 trait Shell: Send {
-    fn serve(&self, stream: TcpStream, answer: &dyn Fn() -> Vec<u8>) -> Option<String>;
+    fn serve(&self, stream: TcpStream, answer: &dyn Fn(String) -> Vec<u8>);
 }
 
 struct Plain;
 struct Tls(Arc<ServerConfig>);
 
 impl Shell for Plain {
-    fn serve(&self, mut stream: TcpStream, answer: &dyn Fn() -> Vec<u8>) -> Option<String> {
-        let request = read_head(&mut stream)?;
-        let _ = stream.write_all(&answer());
-        Some(request)
+    fn serve(&self, mut stream: TcpStream, answer: &dyn Fn(String) -> Vec<u8>) {
+        if let Some(request) = read_head(&mut stream) {
+            let _ = stream.write_all(&answer(request));
+        }
     }
 }
 
 impl Shell for Tls {
-    fn serve(&self, mut stream: TcpStream, answer: &dyn Fn() -> Vec<u8>) -> Option<String> {
+    fn serve(&self, mut stream: TcpStream, answer: &dyn Fn(String) -> Vec<u8>) {
         let mut connection = ServerConnection::new(Arc::clone(&self.0)).unwrap();
         let mut stream = rustls::Stream::new(&mut connection, &mut stream);
-        let request = read_head(&mut stream)?;
-        let _ = stream.write_all(&answer());
-        stream.conn.send_close_notify();
-        let _ = stream.flush();
-        Some(request)
+        if let Some(request) = read_head(&mut stream) {
+            let _ = stream.write_all(&answer(request));
+            stream.conn.send_close_notify();
+            let _ = stream.flush();
+        }
     }
 }
 

@@ -105,3 +105,45 @@ fn read(address: &str, printed: &str, pinned: &[String]) -> Vec<ScannedHostKey> 
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
+
+    #[test]
+    fn takes_each_key_once_and_nothing_else() {
+        let printed =
+            format!("# 192.0.2.1:22 SSH-2.0-x\n192.0.2.1 {KEY}\nnonsense\n[192.0.2.1]:22 {KEY}\n");
+        let found = read("git.example.com", &printed, &[]);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].key, KEY);
+        assert_eq!(found[0].address, "git.example.com");
+        assert_eq!(
+            found[0].fingerprint,
+            "SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU"
+        );
+        assert!(!found[0].pinned);
+        assert!(read("git.example.com", &printed, &[KEY.to_owned()])[0].pinned);
+    }
+
+    #[tokio::test]
+    async fn asks_no_address_that_the_guard_refuses() {
+        for (address, guard) in [
+            ("169.254.169.254", Guard::Internal),
+            ("localhost:22", Guard::Public),
+            ("127.0.0.1:22", Guard::Public),
+        ] {
+            let refused = host_keys(address, guard, &[])
+                .await
+                .err()
+                .unwrap_or_default();
+            assert!(
+                refused.contains("address") || refused.contains("internal"),
+                "{refused}"
+            );
+        }
+    }
+}
