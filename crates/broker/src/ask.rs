@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use forge::{Call, Fault, Refusal};
+use forge::{AuthStyle, Call, Fault, Refusal};
 use secrecy::SecretString;
 use store::{Provider, ProviderId};
 
@@ -29,7 +29,13 @@ impl Broker {
         call: Call<T>,
     ) -> Result<T, SendError> {
         let answer = self.door().send(provider, Some(token), call).await;
-        self.note_answer(&provider.row, answer.as_ref().err()).await;
+        // Under OAuth 1.0a our own key signs this too.
+        let proves = match provider.kind.auth() {
+            AuthStyle::OAuth1 => Proves::Application,
+            AuthStyle::OAuth2 | AuthStyle::None => Proves::Address,
+        };
+        self.note_answer(&provider.row, answer.as_ref().err(), proves)
+            .await;
         answer
     }
 
@@ -40,37 +46,37 @@ impl Broker {
         call: Call<T>,
     ) -> Result<T, SendError> {
         let answer = self.door().send(provider, None, call).await;
-        self.note_answer(&provider.row, answer.as_ref().err()).await;
-        if answer.is_ok() && provider.row.alarm.is_some() {
-            self.noted(self.store().clear_alarm(&provider.row.id).await);
-        }
+        self.note_answer(&provider.row, answer.as_ref().err(), Proves::Application)
+            .await;
         answer
     }
 
-    async fn note_answer(&self, provider: &Provider, error: Option<&SendError>) {
+    async fn note_answer(&self, provider: &Provider, error: Option<&SendError>, proves: Proves) {
         let Ok(now) = self.now().await else { return };
-        match error {
-            None if provider
+        let Some(error) = error else {
+            if provider
                 .last_success_at
-                .is_none_or(|at| now - at >= STALE_S) =>
+                .is_none_or(|at| now - at >= STALE_S)
             {
                 self.noted(self.store().note_success(&provider.id, now).await);
             }
-            None => {}
-            Some(error) => {
-                self.noted(
-                    self.store()
-                        .note_error(&provider.id, &error.to_string(), now)
-                        .await,
-                );
-                if error.fault() == Fault::Admin {
-                    self.noted(
-                        self.store()
-                            .set_alarm(&provider.id, &error.to_string(), now)
-                            .await,
-                    );
-                }
+            if provider
+                .alarm
+                .as_deref()
+                .is_some_and(|alarm| proves.ends(alarm))
+            {
+                self.noted(self.store().clear_alarm(&provider.id).await);
             }
+            return;
+        };
+        self.noted(
+            self.store()
+                .note_error(&provider.id, &error.to_string(), now)
+                .await,
+        );
+        if error.fault() == Fault::Admin {
+            let alarm = alarm(error);
+            self.noted(self.store().set_alarm(&provider.id, &alarm, now).await);
         }
     }
 
@@ -79,6 +85,31 @@ impl Broker {
         if let Err(error) = outcome {
             tracing::warn!(%error, "a provider's health could not be noted");
         }
+    }
+}
+
+/// What a good answer shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Proves {
+    /// The provider is reached and trusted.
+    Address,
+    /// It accepts our application, too.
+    Application,
+}
+
+/// How an alarm begins that is about reaching the provider, not about our application there.
+const UNREACHED: &str = "its address: ";
+
+impl Proves {
+    fn ends(self, alarm: &str) -> bool {
+        self == Self::Application || alarm.starts_with(UNREACHED)
+    }
+}
+
+fn alarm(error: &SendError) -> String {
+    match error {
+        SendError::Refused(_) => error.to_string(),
+        _ => format!("{UNREACHED}{error}"),
     }
 }
 
@@ -155,6 +186,14 @@ mod tests {
 
     fn kind(refusal: Refusal) -> RefusedKind {
         explain("GitLab", &SendError::Refused(refusal)).kind
+    }
+
+    #[test]
+    fn a_good_answer_ends_only_the_alarm_that_it_disproves() {
+        let address = alarm(&SendError::Tls("unknown issuer".into()));
+        let secret = alarm(&SendError::Refused(Refusal::TokenRejected));
+        assert!(Proves::Address.ends(&address) && !Proves::Address.ends(&secret));
+        assert!(Proves::Application.ends(&address) && Proves::Application.ends(&secret));
     }
 
     #[test]

@@ -26,6 +26,7 @@ impl Broker {
             () = shutdown => {}
             _ = work => {}
         }
+        self.flush().await;
     }
 
     /// Forgets what has ended.

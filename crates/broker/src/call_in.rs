@@ -2,14 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
+use forge::{Call, Refusal, Tokens};
 use secrecy::SecretString;
 use store::{Grant, Link, RevocationWhat, WorkspaceId};
 
 use crate::{
-    Broker, ProviderContext, Result,
-    refresh::link_entry,
+    Broker, ProviderContext, Refused, Result,
+    ask::explain,
+    http::SendError,
+    refresh::{Gained, link_entry},
     revoke::{Remains, Undo},
-    tokens::{FreshToken, Need},
+    tokens::{FreshToken, LEASE_S, Need, lease},
 };
 
 /// A provider that is away is asked again after these times.
@@ -36,12 +39,25 @@ impl Broker {
             let Some(grant) = self.store().grant_by_id(&handed.grant_id).await? else {
                 continue;
             };
-            // An older token of the grant has ended with the refresh that replaced it.
-            if grant.token_id != handed.token_id {
-                continue;
+            if grant.token_id == handed.token_id {
+                self.call_in_one(&grant).await?;
+            } else if grant.remote_id.is_some() {
+                // Unlike a refresh, minting leaves the older token alive for a while.
+                self.end_stale(&grant).await?;
             }
-            self.call_in_one(&grant).await?;
         }
+        Ok(())
+    }
+
+    /// Deletes minted tokens that are no longer the current one.
+    async fn end_stale(&self, grant: &Grant) -> Result<()> {
+        let Some(link) = self.store().any_link(&grant.link_id).await? else {
+            return Ok(());
+        };
+        let provider = self.provider_context(&link.provider_id).await?;
+        let kept = grant.remote_id.as_deref();
+        let purged = self.purge_minted(&provider, &link, kept).await;
+        purged.map_err(|why| why.explain(&provider.row.name))?;
         Ok(())
     }
 
@@ -82,7 +98,13 @@ impl Broker {
         let provider = self.provider_context(&link.provider_id).await?;
         let old = self.opened(&provider, link.user_id.as_str(), grant.clone())?;
         if grant.refresh.is_none() && grant.remote_id.is_none() {
-            return self.end_for_good(&provider, link, old).await;
+            return match provider
+                .kind
+                .reset(&provider.site, &provider.client, &old.token)
+            {
+                Some(call) => self.reset(&provider, link, old, call).await,
+                None => self.end_for_good(&provider, link, old).await,
+            };
         }
         let need = Need::other_than(&grant.token_id, 0);
         self.fresh(&provider, grant, &need).await?;
@@ -106,6 +128,41 @@ impl Broker {
             Ok(())
         } else {
             self.end_token(&provider, link, grant, old.token).await
+        }
+    }
+
+    /// Has the provider put a new token in place of the old one, where it can.
+    async fn reset(
+        &self,
+        provider: &Arc<ProviderContext>,
+        link: &Link,
+        old: FreshToken,
+        call: Call<Tokens>,
+    ) -> Result<()> {
+        let now = self.now().await?;
+        let lease = lease(&old.grant);
+        if !self.store().lease_grant(&lease, now + LEASE_S, now).await? {
+            return Err(Refused::conflict("somebody else is replacing the token"));
+        }
+        let taken = (&old.grant, lease.clone());
+        match self.ask_as_client(provider, call).await {
+            Ok(tokens) => {
+                let gained = Gained {
+                    tokens,
+                    remote_id: None,
+                };
+                drop(self.commit(provider, link, taken, &gained).await?);
+                Ok(())
+            }
+            // It has ended already, so nothing is left to be called in.
+            Err(SendError::Refused(Refusal::NotFound)) => {
+                self.store().release_grant(&lease).await?;
+                Ok(())
+            }
+            Err(error) => {
+                self.store().release_grant(&lease).await?;
+                Err(explain(&provider.row.name, &error))
+            }
         }
     }
 

@@ -9,7 +9,6 @@ use crate::{
     Broker, ProviderContext, Refused, RefusedKind, Result,
     ask::explain,
     http::SendError,
-    refresh::Unrenewed,
     tokens::{FreshToken, Need},
 };
 
@@ -34,11 +33,15 @@ impl Broker {
         if self.is_taken(provider, link, &token).await? {
             return Ok(token);
         }
-        tokio::time::sleep(SETTLES).await;
-        if self.is_taken(provider, link, &token).await? {
-            return Ok(token);
-        }
         let now = self.now().await?;
+        let fresh = now - token.grant.obtained_at < FORCED_S;
+        // Where the next step is the end of the link, one answer is not enough either.
+        if fresh || token.grant.refresh.is_none() {
+            tokio::time::sleep(SETTLES).await;
+            if self.is_taken(provider, link, &token).await? {
+                return Ok(token);
+            }
+        }
         if !self
             .store()
             .force_grant(&token.grant.id, now - FORCED_S, now)
@@ -61,10 +64,7 @@ impl Broker {
             return self
                 .is_minted(provider, link, id)
                 .await
-                .map_err(|why| match why {
-                    Unrenewed::Asked(error) => explain(&provider.row.name, &error),
-                    Unrenewed::Unasked(refused) => refused,
-                });
+                .map_err(|why| why.explain(&provider.row.name));
         }
         let Some(call) = provider.kind.whoami(&provider.site) else {
             return Ok(true);

@@ -1,11 +1,11 @@
 //! Noting which workspace was handed which token, before it gets it: revocation needs to know.
 //!
 //! Whoever comes while a note is being written is written with the next one, so that many at once cost
-//! few transactions and one alone waits for nobody. The same token handed to the same workspace again within
-//! seconds is known already: it is only counted, and the count follows in one line of the audit log.
+//! few transactions and one alone waits for nobody. A token that the same workspace was handed before is known
+//! to be its: then nobody waits, and hand-outs within seconds are only counted, for one line of the audit log.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -29,6 +29,7 @@ pub(crate) struct Handouts {
     waiting: Mutex<Vec<Waiting>>,
     turn: tokio::sync::Mutex<()>,
     recent: Mutex<HashMap<Key, i64>>,
+    known: Mutex<HashSet<Key>>,
 }
 
 /// Which token to whom.
@@ -42,6 +43,8 @@ struct Waiting {
 /// How long a note counts for further hand-outs of the same token to the same workspace. Short beside the time
 /// for which a token in somebody's hands is spared.
 const RECENT: Duration = Duration::from_secs(10);
+/// How many tokens in hands are remembered; beyond it, callers wait for their note once more.
+const MOST_KNOWN: usize = 100_000;
 
 impl Handouts {
     fn push(&self, one: Waiting) {
@@ -60,7 +63,16 @@ impl Handouts {
             .is_some()
     }
 
+    fn is_known(&self, key: &Key) -> bool {
+        locked(&self.known).contains(key)
+    }
+
     fn noted(&self, key: Key) {
+        let mut known = locked(&self.known);
+        if known.len() >= MOST_KNOWN {
+            known.clear();
+        }
+        known.insert(key.clone());
         locked(&self.recent).insert(key, 0);
     }
 
@@ -87,14 +99,19 @@ impl Handout {
 impl Broker {
     /// Notes a hand-out durably, with its line of the audit log.
     pub(crate) async fn hand_out(&self, handout: Handout) -> Result<()> {
-        if self.handouts().again(&handout.key()) {
+        let key = handout.key();
+        if self.handouts().again(&key) {
             return Ok(());
         }
+        let known = self.handouts().is_known(&key);
         let (noted, answer) = oneshot::channel();
         self.handouts().push(Waiting { handout, noted });
         let broker = self.clone();
         // In its own task: it may write for others too, who must not be left when this caller goes away.
         tokio::spawn(async move { broker.write_handouts().await });
+        if known {
+            return Ok(());
+        }
         answer.await.map_err(Refused::internal)?
     }
 
@@ -133,7 +150,7 @@ impl Broker {
             tokio::time::sleep(RECENT).await;
             let more = broker.handouts().forget(&key);
             if more > 0 {
-                broker.record([handout.entry.times(more)]).await;
+                broker.record_soon(handout.entry.times(more));
             }
         });
     }

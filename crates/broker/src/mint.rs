@@ -23,12 +23,7 @@ impl Broker {
         link: &Link,
         keep: Option<&str>,
     ) -> Result<Gained, Unrenewed> {
-        let manage = self.manage_token(provider, link).await?.token;
-        let name = self.minted_name(link).await?;
-        self.delete_minted(provider, link, &manage, |token| {
-            token.name == name && Some(token.id.as_str()) != keep
-        })
-        .await?;
+        let (manage, name) = self.purge_minted(provider, link, keep).await?;
         let minted = self.mint(provider, link, &manage, &name).await?;
         let now = self.now().await?;
         Ok(Gained {
@@ -42,6 +37,20 @@ impl Broker {
             },
             remote_id: Some(minted.id),
         })
+    }
+
+    /// Deletes minted tokens of ours but for `keep`. Returns the token that could, and their common name.
+    pub(crate) async fn purge_minted(
+        &self,
+        provider: &Arc<ProviderContext>,
+        link: &Link,
+        keep: Option<&str>,
+    ) -> Result<(SecretString, String), Unrenewed> {
+        let manage = self.manage_token(provider, link).await?.token;
+        let name = self.minted_name(link).await?;
+        let stale = |token: &forge::MintedId| token.name == name && Some(token.id.as_str()) != keep;
+        self.delete_minted(provider, link, &manage, stale).await?;
+        Ok((manage, name))
     }
 
     /// Deletes those minted tokens of an account that `which` says.

@@ -46,6 +46,16 @@ enum Swap {
 const COMMIT_TRIES: u32 = 40;
 const COMMIT_PAUSE: Duration = Duration::from_secs(1);
 
+impl Unrenewed {
+    /// The same for whoever waits for the tokens of this provider.
+    pub(crate) fn explain(self, provider: &str) -> Refused {
+        match self {
+            Self::Asked(error) => explain(provider, &error),
+            Self::Unasked(refused) => refused,
+        }
+    }
+}
+
 impl From<Refused> for Unrenewed {
     fn from(refused: Refused) -> Self {
         Self::Unasked(refused)

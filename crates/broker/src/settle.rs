@@ -13,7 +13,7 @@ use crate::{
     http::SendError,
     keys::Owner,
     link::{all_in_one, asked_scopes, needs_second},
-    refresh::{Gained, Unrenewed, link_entry},
+    refresh::{Gained, link_entry},
     revoke::Remains,
 };
 
@@ -271,10 +271,7 @@ impl Broker {
         let gained = self
             .minted(provider, link, None)
             .await
-            .map_err(|why| match why {
-                Unrenewed::Asked(error) => explain(&provider.row.name, &error),
-                Unrenewed::Unasked(refused) => refused,
-            })?;
+            .map_err(|why| why.explain(&provider.row.name))?;
         self.put_tokens(provider, link, Purpose::Git, &gained).await
     }
 }

@@ -5,7 +5,7 @@ use ssh::{agent::Binding, public_key::PublicKey, signed::Signed};
 use store::{Provider, SshKey};
 
 use crate::{
-    AsWorkspace, Refused, RefusedKind, Result,
+    AsWorkspace, Refused, RefusedKind, Result, lifetimes,
     sign_policy::{Allowed, Policy, Unbound, decide},
 };
 
@@ -128,25 +128,30 @@ impl AsWorkspace {
     }
 
     async fn note(&self, key: &SshKey, provider: &Provider, what: Allowed) -> Result<()> {
-        let now = self.broker.now().await?;
-        let store = self.broker.store();
-        let what = match what {
+        let words = match what {
             Allowed::SignIn => "a sign-in",
             Allowed::UnboundSignIn => "an unbound sign-in",
             Allowed::Commit => "a Git signature",
         };
-        let words = format!("{what} with {}", key.fingerprint);
+        let words = format!("{words} with {}", key.fingerprint);
         self.broker
-            .record([self.entry("sign.give", words, &provider.id)])
-            .await;
+            .record_soon(self.entry("sign.give", words, &provider.id));
+        let (now, store) = (self.broker.now().await?, self.broker.store());
         // A client asks for a sign-in only after the server has said that it knows the key.
-        if key.used_at.is_none() && what != "a Git signature" {
+        if key.used_at.is_none() && what != Allowed::Commit {
             store.note_key_used(&key.id, now).await?;
             self.broker.let_older_go(key).await?;
         }
-        store.note_workspace_used(&self.workspace.id, now).await?;
-        if let Some(link) = &key.link_id {
-            store.touch_link(link, now).await?;
+        // Once a minute is enough to show when something was last used.
+        if self
+            .workspace
+            .last_used_at
+            .is_none_or(|at| now - at >= lifetimes::SEEN)
+        {
+            store.note_workspace_used(&self.workspace.id, now).await?;
+            if let Some(link) = &key.link_id {
+                store.touch_link(link, now).await?;
+            }
         }
         Ok(())
     }

@@ -356,7 +356,8 @@ impl Run {
     }
 }
 
-fn lease(grant: &Grant) -> Lease {
+/// A lease on a grant at the version that was read.
+pub(crate) fn lease(grant: &Grant) -> Lease {
     Lease {
         grant_id: grant.id.clone(),
         owner: random_id("ref"),

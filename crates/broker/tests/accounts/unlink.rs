@@ -3,16 +3,7 @@
 use broker::{LinkId, RefusedKind, SigningKeys, UnlinkOptions};
 use testforge::{Endpoint, Fault, Shape, Usage};
 
-use crate::stage::{GITLAB, Stage, give, linked, pause};
-
-fn alive(stage: &Stage) -> usize {
-    stage
-        .forge
-        .tokens()
-        .iter()
-        .filter(|token| token.alive)
-        .count()
-}
+use crate::stage::{GITLAB, Stage, alive, give, linked, pause};
 
 async fn unlink(stage: &Stage, signing_keys: SigningKeys) -> broker::Unlinked {
     let link = LinkId(stage.ann.links().await.unwrap()[0].id.clone());

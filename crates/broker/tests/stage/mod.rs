@@ -20,6 +20,18 @@ pub(crate) const GITLAB: Shape = Shape::GitLab { sub_path: "" };
 /// A little more than the life of a GitLab token, seconds.
 pub(crate) const OVER: i64 = 7300;
 
+/// Every shape with accounts to link.
+pub(crate) const LINKABLE: [Shape; 6] = [
+    Shape::GitHubCom,
+    Shape::GitHubEnterprise,
+    GITLAB,
+    Shape::GitLab {
+        sub_path: "/gitlab",
+    },
+    Shape::BitbucketServer,
+    Shape::BitbucketServerOAuth1,
+];
+
 /// Where the console of the broker would be.
 pub(crate) const PUBLIC_URL: &str = "http://localhost:7080";
 
@@ -178,6 +190,7 @@ impl Stage {
 
     /// Lines of the audit log whose action begins so, newest first.
     pub(crate) async fn events(&self, action: &str) -> Vec<String> {
+        self.broker.flush().await;
         let filter = broker::EventFilter {
             action: Some(action.to_owned()),
             ..Default::default()
@@ -378,4 +391,14 @@ pub(crate) fn rename(database: &str, from: &str, to: &str) {
         .args(["-q", database, "-c", &statement])
         .status();
     assert!(done.unwrap().success());
+}
+
+/// Tokens that still open doors at the forge.
+pub(crate) fn alive(stage: &Stage) -> usize {
+    stage
+        .forge
+        .tokens()
+        .iter()
+        .filter(|token| token.alive)
+        .count()
 }
