@@ -131,6 +131,7 @@ async fn open(config: &Config) -> anyhow::Result<Broker> {
 async fn check(config: &Config) -> anyhow::Result<ExitCode> {
     println!("ok    configuration");
     let broker = open(config).await?;
+    start::declare(&broker, config).await?;
     let mut well = true;
     for found in broker.check().await.map_err(app::worded)? {
         let word = if found.ok { "ok   " } else { "FAULT" };

@@ -5,37 +5,22 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     path::{Path, PathBuf},
-    str::FromStr,
 };
 
 use secrecy::SecretString;
-use serde::{Deserialize, Deserializer};
 use url::{Host, Url};
 
 mod declared;
+mod network;
+mod raw;
 
 pub use declared::DeclaredProvider;
+pub use network::Network;
+pub use raw::KEYS;
 
-/// Every key outside `[[provider]]`, as section and name: what a variable may set.
-pub const KEYS: &[(&str, &str)] = &[
-    ("server", "name"),
-    ("server", "public_url"),
-    ("server", "listen"),
-    ("server", "data_dir"),
-    ("server", "database_url"),
-    ("server", "database_url_file"),
-    ("server", "key_file"),
-    ("server", "tls_cert"),
-    ("server", "tls_key"),
-    ("server", "trusted_proxies"),
-    ("server", "outgoing_proxy"),
-    ("workspaces", "max_days"),
-    ("log", "format"),
-    ("log", "level"),
-];
+use raw::{Raw, RawLog, Words};
 
 /// The variables a process was started with.
 pub type Environment = BTreeMap<String, String>;
@@ -149,51 +134,6 @@ pub enum LogFormat {
     Json,
 }
 
-/// An address range, such as `10.0.0.0/8`; a single address is its own range.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    prefix: u32,
-}
-
-impl Network {
-    /// Whether `address` lies in the range. IPv4 addresses mapped into IPv6 count as IPv4.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(net), IpAddr::V4(it)) => {
-                let shift = 32 - self.prefix;
-                u32::from(net).checked_shr(shift) == u32::from(it).checked_shr(shift)
-            }
-            (IpAddr::V6(net), IpAddr::V6(it)) => {
-                let shift = 128 - self.prefix;
-                u128::from(net).checked_shr(shift) == u128::from(it).checked_shr(shift)
-            }
-            _ => false,
-        }
-    }
-}
-
-impl FromStr for Network {
-    type Err = String;
-
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        let fault = || format!("{text:?} is no address or range such as 10.0.0.0/8");
-        let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix.parse().map_err(|_| fault())?)),
-            None => (text, None),
-        };
-        let address = IpAddr::from_str(address.trim())
-            .map_err(|_| fault())?
-            .to_canonical();
-        let longest = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.unwrap_or(longest);
-        if prefix > longest {
-            return Err(fault());
-        }
-        Ok(Self { address, prefix })
-    }
-}
-
 impl Config {
     /// Reads the file and the variables.
     ///
@@ -218,9 +158,7 @@ impl Config {
     /// # Errors
     /// The first key that is unknown, malformed or contradicts another.
     pub fn parse(text: &str, environment: &Environment) -> Result<Self> {
-        let mut raw: Raw = toml::from_str(text).map_err(|error| file_fault(text, &error))?;
-        overlay(&mut raw, environment)?;
-        Self::checked(raw, environment)
+        Self::checked(Raw::read(text, environment)?, environment)
     }
 
     fn checked(raw: Raw, environment: &Environment) -> Result<Self> {
@@ -254,7 +192,7 @@ impl Config {
             trusted_proxies: networks(&server.trusted_proxies)?,
             outgoing_proxy: server.outgoing_proxy.as_deref().map(proxy).transpose()?,
             workspace_ttl_s: workspaces.max_days.as_deref().map(days).transpose()?,
-            log: log.checked()?,
+            log: self::log(log)?,
             providers: provider
                 .into_iter()
                 .map(declared::RawProvider::checked)
@@ -317,170 +255,6 @@ fn is_loopback(url: &Url) -> bool {
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
     }
-}
-
-/// The file as written, before any value is understood.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Raw {
-    server: RawServer,
-    workspaces: RawWorkspaces,
-    log: RawLog,
-    provider: Vec<declared::RawProvider>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct RawServer {
-    name: Option<String>,
-    public_url: Option<String>,
-    listen: Option<String>,
-    data_dir: Option<String>,
-    database_url: Option<SecretString>,
-    database_url_file: Option<String>,
-    key_file: Option<String>,
-    tls_cert: Option<String>,
-    tls_key: Option<String>,
-    trusted_proxies: Words,
-    outgoing_proxy: Option<String>,
-}
-
-impl fmt::Debug for RawServer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RawServer").finish_non_exhaustive()
-    }
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct RawWorkspaces {
-    #[serde(deserialize_with = "number_as_text")]
-    max_days: Option<String>,
-}
-
-/// A number in the file; variables are text anyway.
-fn number_as_text<'de, D>(deserializer: D) -> std::result::Result<Option<String>, D::Error>
-where
-    D: Deserializer<'de>,
-{
-    i64::deserialize(deserializer).map(|number| Some(number.to_string()))
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct RawLog {
-    format: Option<String>,
-    level: Option<String>,
-}
-
-impl RawLog {
-    fn checked(self) -> Result<Log> {
-        let format = match self.format.as_deref().unwrap_or("text") {
-            "text" => LogFormat::Text,
-            "json" => LogFormat::Json,
-            other => {
-                return Err(ConfigError::new(
-                    "log.format",
-                    format!("{other:?} is neither \"text\" nor \"json\""),
-                ));
-            }
-        };
-        let level = self.level.unwrap_or_else(|| "info".to_owned());
-        tracing_subscriber::EnvFilter::try_new(&level)
-            .map_err(|error| ConfigError::new("log.level", error.to_string()))?;
-        Ok(Log { format, level })
-    }
-}
-
-/// A list in the file, or words separated by commas or spaces in a variable.
-#[derive(Debug, Default)]
-struct Words(Vec<String>);
-
-impl Words {
-    fn split(text: &str) -> Self {
-        let words = text
-            .split([',', ' '])
-            .map(str::trim)
-            .filter(|word| !word.is_empty());
-        Self(words.map(str::to_owned).collect())
-    }
-}
-
-impl<'de> Deserialize<'de> for Words {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        Vec::deserialize(deserializer).map(Self)
-    }
-}
-
-/// Lays the variables over the file.
-///
-/// A name with `__` that we do not know refuses the start: it is a misspelt setting. Other
-/// `FORGEPASS_…` names are the command line's own or were put there by Kubernetes.
-fn overlay(raw: &mut Raw, environment: &Environment) -> Result<()> {
-    for (variable, value) in environment {
-        let Some(rest) = variable.strip_prefix("FORGEPASS_") else {
-            continue;
-        };
-        if !rest.contains("__") && !rest.starts_with('_') {
-            continue;
-        }
-        let name = rest
-            .strip_prefix('_')
-            .unwrap_or_default()
-            .to_ascii_lowercase();
-        let known = name
-            .split_once("__")
-            .and_then(|(section, key)| KEYS.iter().find(|known| **known == (section, key)));
-        let Some((section, key)) = known else {
-            return Err(ConfigError::new(
-                variable,
-                format!("no such setting; known are {}", variables().join(", ")),
-            ));
-        };
-        raw.set(section, key, value);
-    }
-    Ok(())
-}
-
-fn variables() -> Vec<String> {
-    let variable = |(section, key): &(&str, &str)| format!("FORGEPASS__{section}__{key}");
-    KEYS.iter()
-        .map(|key| variable(key).to_ascii_uppercase())
-        .collect()
-}
-
-impl Raw {
-    /// Sets one of [`KEYS`]; an empty value takes the setting away.
-    fn set(&mut self, section: &str, key: &str, value: &str) {
-        let text = (!value.is_empty()).then(|| value.to_owned());
-        match (section, key) {
-            ("server", "name") => self.server.name = text,
-            ("server", "public_url") => self.server.public_url = text,
-            ("server", "listen") => self.server.listen = text,
-            ("server", "data_dir") => self.server.data_dir = text,
-            ("server", "database_url") => self.server.database_url = text.map(SecretString::from),
-            ("server", "database_url_file") => self.server.database_url_file = text,
-            ("server", "key_file") => self.server.key_file = text,
-            ("server", "tls_cert") => self.server.tls_cert = text,
-            ("server", "tls_key") => self.server.tls_key = text,
-            ("server", "trusted_proxies") => self.server.trusted_proxies = Words::split(value),
-            ("server", "outgoing_proxy") => self.server.outgoing_proxy = text,
-            ("workspaces", "max_days") => self.workspaces.max_days = text,
-            ("log", "format") => self.log.format = text,
-            ("log", "level") => self.log.level = text,
-            _ => {}
-        }
-    }
-}
-
-/// Names the line, but does not quote it as `toml` would: it may hold a password.
-fn file_fault(text: &str, error: &toml::de::Error) -> ConfigError {
-    let before = error
-        .span()
-        .and_then(|span| text.get(..span.start))
-        .unwrap_or_default();
-    let line = before.matches('\n').count() + 1;
-    ConfigError::new(format!("forgepass.toml, line {line}"), error.message())
 }
 
 fn read(key: &str, path: &Path) -> Result<String> {
@@ -606,6 +380,23 @@ fn database(url: Option<SecretString>, file: Option<String>, data_dir: &Path) ->
             "must start with sqlite: or postgres:",
         )),
     }
+}
+
+fn log(raw: RawLog) -> Result<Log> {
+    let format = match raw.format.as_deref().unwrap_or("text") {
+        "text" => LogFormat::Text,
+        "json" => LogFormat::Json,
+        other => {
+            return Err(ConfigError::new(
+                "log.format",
+                format!("{other:?} is neither \"text\" nor \"json\""),
+            ));
+        }
+    };
+    let level = raw.level.unwrap_or_else(|| "info".to_owned());
+    tracing_subscriber::EnvFilter::try_new(&level)
+        .map_err(|error| ConfigError::new("log.level", error.to_string()))?;
+    Ok(Log { format, level })
 }
 
 fn tls(cert: Option<String>, key: Option<String>) -> Result<Option<Tls>> {

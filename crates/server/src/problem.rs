@@ -206,6 +206,9 @@ pub async fn render(State(app): State<App>, mut request: Request, next: Next) ->
     )
 }
 
+/// The one callback of every provider.
+const CALLBACK: &str = "/oauth/callback";
+
 /// What is needed of a request once it is gone.
 struct Asked {
     is_api: bool,
@@ -233,7 +236,8 @@ impl Asked {
             return "/login".to_owned();
         }
         let mut query = url::form_urlencoded::Serializer::new(String::new());
-        if self.is_read {
+        // What a provider sent along is a secret, and bound to the session that is gone.
+        if self.is_read && !self.target.starts_with(CALLBACK) {
             query.append_pair("next", &self.target);
         }
         query.append_pair("ended", "1");

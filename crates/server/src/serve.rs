@@ -35,6 +35,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let bound = listener.local_addr()?;
     let public_url = config.public_url(bound);
     let broker = start::broker(&config, public_url.clone()).await?;
+    start::declare(&broker, &config).await?;
     let app = App::new(
         broker.clone(),
         &config.name,

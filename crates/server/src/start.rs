@@ -16,7 +16,7 @@ use crate::{
     config::{Config, DeclaredProvider},
 };
 
-/// Opens everything.
+/// Opens the key file and the database.
 ///
 /// # Errors
 /// What is missing or unreadable, and where.
@@ -32,10 +32,16 @@ pub async fn broker(config: &Config, public_url: Url) -> anyhow::Result<Broker> 
     if let Some(seconds) = config.workspace_ttl_s {
         settings.workspace_ttl_s = seconds;
     }
-    let broker = Broker::new(store, keyring, settings);
+    Ok(Broker::new(store, keyring, settings))
+}
+
+/// Makes the stored providers agree with those that the file declares.
+///
+/// # Errors
+/// Which provider is wrong, and how.
+pub async fn declare(broker: &Broker, config: &Config) -> anyhow::Result<()> {
     let declared: Vec<ProviderInput> = config.providers.iter().map(input).collect();
-    broker.declare_providers(&declared).await.map_err(worded)?;
-    Ok(broker)
+    broker.declare_providers(&declared).await.map_err(worded)
 }
 
 fn input(declared: &DeclaredProvider) -> ProviderInput {

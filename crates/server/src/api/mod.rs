@@ -64,7 +64,15 @@ struct Document;
 
 /// Every route, with its description.
 pub fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(Document::openapi())
+    let all = OpenApiRouter::with_openapi(Document::openapi());
+    all.merge(workspaces_side())
+        .merge(account_side())
+        .merge(manage_side())
+}
+
+/// Without a sign-in, and with a workspace token.
+fn workspaces_side() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
         .routes(routes!(meta::meta))
         .routes(routes!(openapi))
         .routes(routes!(device::begin))
@@ -75,6 +83,11 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(workspace::credential))
         .routes(routes!(workspace::report))
         .routes(routes!(workspace::sign))
+}
+
+/// What users do for themselves.
+fn account_side() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
         .routes(routes!(me::me))
         .routes(routes!(me::sessions))
         .routes(routes!(me::end_session))
@@ -87,6 +100,11 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(workspaces::revoke))
         .routes(routes!(tokens::list, tokens::add))
         .routes(routes!(tokens::revoke))
+}
+
+/// What site managers and auditors do.
+fn manage_side() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
         .routes(routes!(providers::kinds))
         .routes(routes!(providers::make_draft))
         .routes(routes!(providers::draft))

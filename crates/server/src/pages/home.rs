@@ -5,7 +5,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Redirect},
 };
-use broker::{AsUser, LinkState, LinkView, OfferedProvider, WorkspaceView};
+use broker::{AsUser, LinkState, LinkView, OfferedProvider, Role, WorkspaceView};
 
 use super::{Answer, Frame, show};
 use crate::app::App;
@@ -34,8 +34,7 @@ const LINKED_ACCOUNTS: &str = "/preferences/linked-accounts";
 pub async fn page(State(app): State<App>, user: AsUser, frame: Frame) -> Answer {
     let offered = user.offered().await?;
     let workspaces = user.workspaces().await?;
-    let is_manager = user.site_manager().is_ok();
-    let next = next_step(&app, &offered, &workspaces, is_manager);
+    let next = next_step(&app, &offered, &workspaces, user.user().role);
     let links = offered
         .into_iter()
         .flat_map(|provider| provider.links)
@@ -58,54 +57,19 @@ fn next_step(
     app: &App,
     offered: &[OfferedProvider],
     workspaces: &[WorkspaceView],
-    is_manager: bool,
+    role: Role,
 ) -> NextStep {
-    let step = |title, text: &str| NextStep {
-        title,
-        text: text.into(),
-        command: None,
-        link: None,
-    };
-    let links = || offered.iter().flat_map(|provider| &provider.links);
-    if offered.is_empty() && is_manager {
-        return NextStep {
-            link: Some(("/manage/admin/git-oauth/add", "Add a provider")),
-            ..step(
-                "Add the first Git provider",
-                "It takes two minutes; the page says what to enter where.",
-            )
-        };
-    }
     if offered.is_empty() {
-        return step(
-            "Nothing to link yet",
-            "A site manager has to add a Git provider first.",
-        );
+        return add_provider(role);
     }
-    if let Some(dead) = links().find(|link| link.state == LinkState::Dead) {
-        return NextStep {
-            text: format!(
-                "{} at {} no longer accepts the tokens it gave.",
-                dead.login, dead.provider
-            ),
-            link: Some((LINKED_ACCOUNTS, "Linked accounts")),
-            ..step("Link an account again", "")
-        };
-    }
-    if let Some(open) = links().find(|link| link.state == LinkState::Unfinished) {
-        return NextStep {
-            text: format!(
-                "{} at {} works over SSH; one more consent and HTTPS does too.",
-                open.login, open.provider
-            ),
-            link: Some((LINKED_ACCOUNTS, "Linked accounts")),
-            ..step("Finish a link", "")
-        };
+    let links = || offered.iter().flat_map(|provider| &provider.links);
+    if let Some(step) = links().find_map(mend) {
+        return step;
     }
     if links().next().is_none() && offered.iter().any(|provider| provider.linkable) {
         return NextStep {
             link: Some((LINKED_ACCOUNTS, "Link an account")),
-            ..step(
+            ..NextStep::new(
                 "Link your first account",
                 "You are sent to the provider once, to agree.",
             )
@@ -114,14 +78,61 @@ fn next_step(
     if workspaces.is_empty() {
         return NextStep {
             command: Some(format!("forgepass login {}", app.public_url_text())),
-            ..step(
+            ..NextStep::new(
                 "Sign a workspace in",
                 "Run this in the workspace, then approve it here.",
             )
         };
     }
-    step(
+    NextStep::new(
         "All is set",
         "Git works in your workspaces, over HTTPS and SSH.",
     )
+}
+
+impl NextStep {
+    fn new(title: &'static str, text: impl Into<String>) -> Self {
+        Self {
+            title,
+            text: text.into(),
+            command: None,
+            link: None,
+        }
+    }
+}
+
+fn add_provider(role: Role) -> NextStep {
+    if role != Role::SiteManager {
+        return NextStep::new(
+            "Nothing to link yet",
+            "A site manager has to add a Git provider first.",
+        );
+    }
+    NextStep {
+        link: Some(("/manage/admin/git-oauth/add", "Add a provider")),
+        ..NextStep::new(
+            "Add the first Git provider",
+            "It takes two minutes; the page says what to enter where.",
+        )
+    }
+}
+
+/// What a link that does not fully work needs.
+fn mend(link: &LinkView) -> Option<NextStep> {
+    let (login, provider) = (&link.login, &link.provider);
+    let step = match link.state {
+        LinkState::Linked => return None,
+        LinkState::Dead => NextStep::new(
+            "Link an account again",
+            format!("{login} at {provider} no longer accepts the tokens it gave."),
+        ),
+        LinkState::Unfinished => NextStep::new(
+            "Finish a link",
+            format!("{login} at {provider} works over SSH; one more consent and HTTPS does too."),
+        ),
+    };
+    Some(NextStep {
+        link: Some((LINKED_ACCOUNTS, "Linked accounts")),
+        ..step
+    })
 }
