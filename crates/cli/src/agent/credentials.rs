@@ -342,6 +342,10 @@ fn explain(error: CallError, address: &Address, source: &Source<'_>) -> Answer {
         }
         _ => {}
     }
+    // The server answers, so it can also tell of a link that is younger than our list.
+    if matches!(error, CallError::Problem(_)) && is_linked(address, source) != Some(true) {
+        let _ = source.known.refresh(source.server);
+    }
     let failure = Failure::from(error);
     match is_linked(address, source) {
         Some(true) => refused(&failure),

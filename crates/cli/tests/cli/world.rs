@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -142,7 +143,9 @@ impl World {
                 .stdout(Stdio::null())
                 .stderr(Stdio::null());
             self.signer = Some(agent.spawn().unwrap());
-            until("the signer listens", || socket.exists());
+            until("the signer listens", || {
+                UnixStream::connect(&socket).is_ok()
+            });
             self.server.state().signer = Some(socket.clone());
         }
         let file = self.path(&format!("private-{kind}"));
