@@ -84,7 +84,7 @@ fn start_bare() -> Result<(Bare, String)> {
         "build",
         "--quiet",
         "--release",
-        "--package=server",
+        "--package=store",
         "--example=bare",
     ]);
     shell::run(&mut cargo)?;
