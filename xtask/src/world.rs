@@ -38,6 +38,7 @@ pub struct Api {
     agent: ureq::Agent,
     url: String,
     token: String,
+    machine: Option<String>,
 }
 
 /// Which build of the programs to run.
@@ -246,7 +247,15 @@ impl Api {
             agent: config.new_agent(),
             url: url.to_owned(),
             token: token.to_owned(),
+            machine: None,
         }
+    }
+
+    /// The same from a machine of this id, as a workspace says it.
+    #[must_use]
+    pub fn on_machine(mut self, id: &str) -> Self {
+        self.machine = Some(id.to_owned());
+        self
     }
 
     /// `GET path`.
@@ -288,6 +297,9 @@ impl Api {
             .header("content-type", "application/json");
         if !self.token.is_empty() {
             request = request.header("authorization", format!("Bearer {}", self.token));
+        }
+        if let Some(machine) = &self.machine {
+            request = request.header("forgepass-machine", machine);
         }
         let body = body.map(Value::to_string).unwrap_or_default();
         let mut response = self.agent.run(request.body(body)?)?;
