@@ -131,7 +131,8 @@ pub(crate) fn links(world: &World) -> Vec<Value> {
 pub(crate) fn sql(world: &World, statement: &str) {
     let code = "import sqlite3, sys\nc = sqlite3.connect(sys.argv[1], timeout=30)\n\
                 c.execute(sys.argv[2])\nc.commit()";
-    let mut python = Command::new("python3");
+    let python = shell::variable("FORGEPASS_TEST_PYTHON");
+    let mut python = Command::new(python.unwrap_or_else(|| "python3".into()));
     let database = world.data_folder().join("forgepass.db");
     python.args(["-c", code]).arg(database).arg(statement);
     shell::read(&mut python).unwrap();
