@@ -22,6 +22,8 @@ pub struct KindView {
     pub guide: Vec<GuideStep>,
     /// The consumer key that the guide proposes, for OAuth 1.0a kinds.
     pub consumer_key: String,
+    /// The kind that a provider of this one may be moved to.
+    pub sibling: Option<&'static str>,
 }
 
 /// A prepared provider.
@@ -102,6 +104,7 @@ impl KindView {
             auth: kind.auth().as_str(),
             algorithms: kind.algorithms(),
             guide: kind.guide(ours),
+            sibling: kind.sibling(),
             consumer_key: ours.consumer_key.clone(),
         }
     }
