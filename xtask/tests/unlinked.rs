@@ -259,3 +259,20 @@ fn our_keys_are_not_shown_to_other_hosts() {
         );
     }
 }
+
+#[test]
+fn a_person_at_a_terminal_reads_one_hint_and_git_goes_on() {
+    let demo = common::unlinked(&["GitHub.com"]);
+    let (_, host) = forge(&demo).url().split_once("://").unwrap();
+    let ask = |host: &str| {
+        let request = demo.workspace.folder.join("request");
+        std::fs::write(&request, format!("protocol=https\nhost={host}\n\n")).unwrap();
+        let helper = format!("forgepass credential get < {}", request.display());
+        let arguments = ["--quiet", "--return", "--command", &helper, "/dev/null"];
+        demo.workspace.run("script", &arguments).unwrap()
+    };
+    let said = ask(host);
+    assert_eq!(said.lines().count(), 1, "{said}");
+    common::assert_says(&said, &["hint:", "GitHub.com", "link"]);
+    assert_eq!(ask("elsewhere.example.com"), "");
+}
