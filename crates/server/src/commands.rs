@@ -125,7 +125,7 @@ pub async fn run(arguments: Arguments, environment: &Environment) -> anyhow::Res
 
 /// The broker of a command that does not listen.
 async fn open(config: &Config) -> anyhow::Result<Broker> {
-    Ok(start::broker(config, config.public_url(config.listen)).await?)
+    start::broker(config, config.public_url(config.listen)).await
 }
 
 async fn check(config: &Config) -> anyhow::Result<ExitCode> {

@@ -29,7 +29,7 @@ pub struct Failure {
     /// One of [`api::code`].
     pub code: &'static str,
     /// What happened, one sentence without a full stop.
-    pub detail: String,
+    pub detail: Box<str>,
     /// What to do next.
     pub hint: Option<String>,
     /// A path of the console that helps.
@@ -37,7 +37,7 @@ pub struct Failure {
     /// Seconds after which the same request may succeed.
     pub retry_after_s: Option<i64>,
     /// For the log alone.
-    cause: Option<String>,
+    cause: Option<Box<str>>,
 }
 
 impl Failure {
@@ -97,7 +97,7 @@ impl Failure {
             type_uri: "about:blank".to_owned(),
             title: self.status.canonical_reason().unwrap_or("Error").to_owned(),
             status: self.status.as_u16(),
-            detail: self.detail.clone(),
+            detail: self.detail.to_string(),
             code: self.code.to_owned(),
             hint: self.hint.clone(),
             help_url: self
@@ -123,11 +123,11 @@ impl From<Refused> for Failure {
         Self {
             status,
             code: refused.kind.as_code(),
-            detail: refused.detail,
+            detail: refused.detail.into_boxed_str(),
             hint: refused.hint,
             help_path: refused.help_path,
             retry_after_s: refused.retry_after_s,
-            cause: refused.cause,
+            cause: refused.cause.map(String::into_boxed_str),
         }
     }
 }
@@ -278,11 +278,11 @@ async fn from_framework(status: StatusCode, response: Response) -> Failure {
     };
     failure.status = status;
     if status.is_client_error() && !text.is_empty() && status != StatusCode::NOT_FOUND {
-        failure.detail = text;
+        failure.detail = text.into();
     } else if status == StatusCode::METHOD_NOT_ALLOWED {
-        failure.detail = "this address does not take that method".to_owned();
+        failure.detail = "this address does not take that method".into();
     } else if status == StatusCode::REQUEST_TIMEOUT {
-        failure.detail = "the request took too long".to_owned();
+        failure.detail = "the request took too long".into();
     }
     failure
 }
