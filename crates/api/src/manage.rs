@@ -145,6 +145,9 @@ pub struct Provider {
     pub narrowing_off: bool,
     /// Not offered.
     pub disabled: bool,
+    /// Declared in the configuration file, hence changed there alone.
+    #[serde(default)]
+    pub declared: bool,
     /// Links that exist.
     pub links: i64,
     /// What is wrong with its configuration, as its answers showed.

@@ -424,3 +424,39 @@ async fn a_test_of_the_connection_shows_host_keys_to_compare() {
             .contains("No providers yet")
     );
 }
+
+#[tokio::test]
+async fn an_application_link_can_be_moved_to_oauth_2() {
+    let stage = Stage::new(Shape::BitbucketServer).await;
+    let mut ann = stage.site.signed_in("ann", Role::SiteManager).await;
+    let fields = stage.fields(Some(("forgepass".to_owned(), String::new())));
+    let saved = add(&mut ann, "bitbucket-server-oauth1", &fields).await;
+    assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.text);
+    let id = provider_id(&mut ann).await;
+    let path = format!("/manage/admin/git-oauth/{id}");
+    let moved = format!("{path}?kind=bitbucket-server");
+    assert!(
+        ann.get(&path)
+            .await
+            .text
+            .contains(&format!("href=\"{moved}\""))
+    );
+    let form = ann.get(&moved).await.text;
+    assert!(form.contains("id=\"client_secret\"") && form.contains("value=\"bitbucket-server\""));
+    let app = AppSpec::new("http://localhost:7080/oauth/callback");
+    let client = stage.forge.register_app(app).unwrap();
+    let mut fields = stage.fields(Some(client));
+    fields.push(("kind", "bitbucket-server".to_owned()));
+    let fields: Vec<_> = fields
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let done = ann.post(&path, &fields).await;
+    assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.text);
+    let script = stage.site.script("ann").await;
+    let provider = script
+        .get(&format!("/api/v1/providers/{id}"))
+        .await
+        .json::<::api::Provider>();
+    assert_eq!(provider.kind, "bitbucket-server");
+}

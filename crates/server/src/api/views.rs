@@ -160,6 +160,7 @@ pub(super) fn provider(it: ProviderView) -> api::Provider {
         internal: it.internal,
         narrowing_off: it.narrowing_off,
         disabled: it.disabled,
+        declared: it.declared,
         links: it.links,
         alarm: it.alarm,
         last_success_at: it.last_success_at,

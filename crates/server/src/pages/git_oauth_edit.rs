@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::{
-    extract::{Path, State},
+    extract::{Path, Query, State},
     http::StatusCode,
 };
 use axum_extra::extract::Form;
@@ -22,7 +22,10 @@ struct EditPage {
     frame: Frame,
     fault: Option<Failure>,
     provider: ProviderView,
+    /// The kind that the form is for: the provider's own, or the one it is moved to.
     kind: KindView,
+    /// The kind that the provider may be moved to.
+    sibling: Option<KindView>,
     form: ProviderForm,
     report: Option<TestReport>,
     /// What the change does to existing links, once it was asked for and not yet confirmed.
@@ -30,13 +33,25 @@ struct EditPage {
     has_client_secret: bool,
 }
 
+/// Which kind the form is for, where it is not the provider's own.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Asked {
+    kind: Option<String>,
+}
+
 impl EditPage {
     async fn of(manager: &AsSiteManager, frame: Frame, id: &ProviderId) -> Result<Self, Failure> {
         let provider = manager.provider(id).await?;
         let kinds = manager.kinds(None).await?;
-        let kind = kinds.into_iter().find(|kind| kind.id == provider.kind);
-        let mut kind = kind.ok_or_else(Failure::not_found)?;
+        let find = |id: &str| kinds.iter().find(|kind| kind.id == id).cloned();
+        let mut kind = find(&provider.kind).ok_or_else(Failure::not_found)?;
         kind.guide = provider.guide.clone();
+        // An RSA pair has to be pasted before it can be used, so nothing is moved to OAuth 1.0a.
+        let sibling = kind
+            .sibling
+            .and_then(find)
+            .filter(|sibling| sibling.auth != "oauth1");
         Ok(Self {
             form: ProviderForm::of(&provider),
             has_client_secret: provider.has_client_secret,
@@ -44,15 +59,34 @@ impl EditPage {
             fault: None,
             provider,
             kind,
+            sibling,
             report: None,
             consequences: None,
         })
     }
+
+    /// Makes it the form of the sibling, if that is the kind asked for.
+    fn move_to(&mut self, kind: &str) {
+        if let Some(sibling) = self.sibling.take_if(|sibling| sibling.id == kind) {
+            self.form.kind = sibling.id.to_owned();
+            self.form.client_id = String::new();
+            self.form.consumer_name = String::new();
+            self.has_client_secret = false;
+            self.kind = sibling;
+        }
+    }
 }
 
-/// `GET /manage/admin/git-oauth/{id}`.
-pub async fn form(manager: AsSiteManager, frame: Frame, Path(id): Path<String>) -> Answer {
-    show(&EditPage::of(&manager, frame, &ProviderId(id)).await?)
+/// `GET /manage/admin/git-oauth/{id}`, with `?kind=` to move it to the sibling of its kind.
+pub async fn form(
+    manager: AsSiteManager,
+    frame: Frame,
+    Path(id): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Answer {
+    let mut page = EditPage::of(&manager, frame, &ProviderId(id)).await?;
+    page.move_to(asked.kind.as_deref().unwrap_or_default());
+    show(&page)
 }
 
 /// `POST /manage/admin/git-oauth/{id}`: asks back where links are touched, else saves.
@@ -65,27 +99,28 @@ pub async fn submit(
 ) -> Answer {
     let id = ProviderId(id);
     let mut page = EditPage::of(&manager, frame, &id).await?;
+    page.move_to(&form.kind);
     let input = form.input(None);
     page.form = form;
-    let fault = match manager.preview_change(&id, &input).await {
-        Ok(found) if found.needs_confirm && !input.confirm => {
-            page.consequences = Some(found.text);
-            return show_as(StatusCode::CONFLICT, &page);
-        }
-        Ok(_) => match manager.change_provider(&id, input).await {
-            Ok(provider) => {
-                return Ok(done(
-                    &app,
-                    GIT_OAUTH,
-                    &format!("{} is saved.", provider.name),
-                ));
-            }
-            Err(refused) => Failure::from(refused).mendable()?,
-        },
-        Err(refused) => Failure::from(refused).mendable()?,
+    let found = match manager.preview_change(&id, &input).await {
+        Ok(found) => found,
+        Err(refused) => return again(page, refused.into()),
     };
-    let status = fault.status;
-    page.fault = Some(fault);
+    if found.needs_confirm && !input.confirm {
+        page.consequences = Some(found.text);
+        return show_as(StatusCode::CONFLICT, &page);
+    }
+    match manager.change_provider(&id, input).await {
+        Ok(saved) => Ok(done(&app, GIT_OAUTH, &format!("{} is saved.", saved.name))),
+        Err(refused) => again(page, refused.into()),
+    }
+}
+
+/// The form again, with what is wrong with it.
+fn again(mut page: EditPage, failure: Failure) -> Answer {
+    let failure = failure.mendable()?;
+    let status = failure.status;
+    page.fault = Some(failure);
     show_as(status, &page)
 }
 
