@@ -15,6 +15,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("ssh-keyscan", "openssh-client"),
     ("python3", "python3"),
     ("runuser", "util-linux"),
+    ("readelf", "binutils"),
 ];
 
 /// What the stand-in forges are checked with: OAuth clients that are not ours.

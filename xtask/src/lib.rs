@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod browser;
 pub mod demo;
+pub mod dist;
 pub mod install;
 pub mod postgres;
 pub mod shell;

@@ -1,11 +1,11 @@
-//! Developer commands: `cargo xtask demo`, `cargo xtask test`, `cargo xtask bench`.
+//! Developer commands: `cargo xtask demo`, `cargo xtask test`, `cargo xtask bench`, `cargo xtask dist`.
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use xtask::bench::{self, Subject};
 use xtask::demo::{self, Afterwards};
-use xtask::{install, test};
+use xtask::{dist, install, test};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Developer commands of Forgepass")]
@@ -32,6 +32,8 @@ enum Command {
         /// Passed on to the test runner, such as a part of a test's name.
         filter: Vec<String>,
     },
+    /// Build `forgepass` as one static file for every Linux image.
+    Dist,
     /// Install what the tests need, and nothing else.
     Install,
 }
@@ -42,6 +44,7 @@ fn main() -> Result<()> {
         Command::Demo { stay: false } => demo::run(Afterwards::Leave),
         Command::Bench { subjects } => bench::run(&subjects),
         Command::Test { filter } => test::run(&filter),
+        Command::Dist => dist::run().map(|binary| println!("{}", binary.display())),
         Command::Install => install::all().map(drop),
     }
 }

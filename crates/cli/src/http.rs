@@ -71,6 +71,8 @@ impl Server {
                 None => RootCerts::PlatformVerifier,
             })
             .build();
+        #[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
+        crate::names::keep_to_the_built_in();
         let agent = ureq::Agent::config_builder()
             .tls_config(tls)
             .http_status_as_error(false)

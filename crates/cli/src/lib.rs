@@ -15,6 +15,8 @@ mod failure;
 mod http;
 mod machine;
 mod matching;
+#[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
+mod names;
 mod places;
 mod process;
 mod say;

@@ -1,5 +1,5 @@
 //! RSA-SHA1 signatures, which OAuth 1.0a (RFC 5849 section 3.4.3) demands and AWS-LC's safe
-//! interface leaves out: the only unsafe code of Forgepass.
+//! interface leaves out: the only unsafe code of the server.
 #![allow(unsafe_code)]
 
 use std::ptr::NonNull;
