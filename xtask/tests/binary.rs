@@ -1,5 +1,7 @@
 //! The command line for every Linux image: one small file that needs nothing beside it.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
