@@ -11,6 +11,7 @@ use crate::agent::{self, Attachment};
 use crate::commands::{account, config, login, logout, status};
 use crate::credential::askpass;
 use crate::credential::helper::{self, Chain};
+use crate::doctor;
 use crate::failure::{Failure, Result};
 use crate::say;
 use crate::setup::{self, Action, Scope, Signing};
@@ -37,6 +38,14 @@ enum Command {
     /// Show the sign-in, the linked accounts and what keeps Git from using them
     Status {
         /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Find out why Git says no: walks the whole way of a remote and names the first broken part
+    Doctor {
+        /// A remote's name, a URL or a host; the repository's `origin` where none is given
+        remote: Option<String>,
+        /// As JSON, for support; holds no secret
         #[arg(long)]
         json: bool,
     },
@@ -210,6 +219,7 @@ pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
             },
         ),
         Command::Ssh { args } => crate::ssh_command::run(&args),
+        Command::Doctor { remote, json } => examine(remote.as_deref(), json),
         other => match perform(other) {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
@@ -217,6 +227,22 @@ pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
                 failure.exit_code()
             }
         },
+    }
+}
+
+fn examine(remote: Option<&str>, json: bool) -> ExitCode {
+    let form = if json {
+        doctor::Form::Json
+    } else {
+        doctor::Form::Text
+    };
+    match doctor::run(remote, form) {
+        Ok(doctor::Outcome::Well) => ExitCode::SUCCESS,
+        Ok(doctor::Outcome::Broken) => ExitCode::FAILURE,
+        Err(failure) => {
+            say::err(&failure);
+            failure.exit_code()
+        }
     }
 }
 
@@ -253,7 +279,7 @@ fn perform(command: Command) -> Result<()> {
         Command::Askpass { prompt } => askpass::run(&prompt),
         Command::Agent(args) => args.run(),
         Command::SigningKey => signing::print_key(),
-        Command::Credential { .. } | Command::Ssh { .. } => {
+        Command::Credential { .. } | Command::Ssh { .. } | Command::Doctor { .. } => {
             Err(Failure::usage("this command runs elsewhere", "report this"))
         }
     }

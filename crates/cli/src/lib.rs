@@ -10,6 +10,7 @@ mod clock;
 mod commands;
 mod control;
 pub mod credential;
+mod doctor;
 mod env;
 mod failure;
 mod http;

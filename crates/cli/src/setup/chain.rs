@@ -10,17 +10,24 @@ use crate::failure::Failure;
 use crate::places::Places;
 use crate::say;
 
-/// A helper that Git asks, and tells tokens, besides us.
+/// A helper that Git asks, ours or another.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Other {
+pub(crate) struct Asked {
     /// As configured.
     pub(crate) helper: String,
     /// Where.
     pub(crate) origin: String,
 }
 
+impl Asked {
+    /// Whether it is ours.
+    pub(crate) fn is_ours(&self) -> bool {
+        is_our_helper(&self.helper)
+    }
+}
+
 /// The helpers of all linked hosts that are not ours.
-pub(crate) fn others(setup: &Setup) -> Vec<Other> {
+pub(crate) fn others(setup: &Setup) -> Vec<Asked> {
     let entries = entries();
     let mut found = Vec::new();
     for provider in &setup.providers {
@@ -42,8 +49,13 @@ pub(crate) fn others(setup: &Setup) -> Vec<Other> {
 }
 
 /// The helpers that Git asks for `url` besides us.
-pub(crate) fn others_for(url: &Url) -> Vec<Other> {
+pub(crate) fn others_for(url: &Url) -> Vec<Asked> {
     of(&entries(), url)
+}
+
+/// All helpers that Git asks for `url`, the first first.
+pub(crate) fn asked_for(url: &Url) -> Vec<Asked> {
+    walk(&entries(), url)
 }
 
 fn entries() -> Vec<Entry> {
@@ -51,23 +63,25 @@ fn entries() -> Vec<Entry> {
 }
 
 /// Walks the helpers as Git does (gitcredentials(7)): each that fits the URL, an empty one starts over.
-fn of(entries: &[Entry], url: &Url) -> Vec<Other> {
+fn walk(entries: &[Entry], url: &Url) -> Vec<Asked> {
     let mut chain = Vec::new();
     for entry in entries.iter().filter(|entry| fits(&entry.key, url)) {
         if entry.value.is_empty() {
             chain.clear();
         } else {
-            chain.push(entry);
+            chain.push(Asked {
+                helper: entry.value.clone(),
+                origin: entry.origin.clone(),
+            });
         }
     }
     chain
-        .into_iter()
-        .filter(|entry| !is_our_helper(&entry.value))
-        .map(|entry| Other {
-            helper: entry.value.clone(),
-            origin: entry.origin.clone(),
-        })
-        .collect()
+}
+
+fn of(entries: &[Entry], url: &Url) -> Vec<Asked> {
+    let mut chain = walk(entries, url);
+    chain.retain(|asked| !asked.is_ours());
+    chain
 }
 
 /// Whether `credential.<pattern>.helper` applies to a URL. A pattern that is not understood does: better
@@ -126,7 +140,7 @@ pub(crate) fn warnings(places: &Places, setup: &Setup) -> Vec<Failure> {
 }
 
 /// Whether a later setting than ours decides how Git runs SSH.
-fn ssh_command(places: &Places) -> Option<Failure> {
+pub(crate) fn ssh_command(places: &Places) -> Option<Failure> {
     let entries = git::entries(r"^core\.sshcommand$");
     let last = entries.last()?;
     let ours = places.files.join("ssh");

@@ -3,6 +3,7 @@
 
 mod agent;
 mod credential;
+mod doctor;
 mod network;
 mod server;
 mod setup;

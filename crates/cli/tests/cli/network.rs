@@ -14,15 +14,15 @@ use crate::server::{credential, problem, provider, setup};
 use crate::world::{World, assert_success, gits, stderr, stdout};
 
 /// A machine, a forge with one account `ann`, and her private repository there.
-struct Net {
-    world: World,
-    forge: Forge,
-    urls: RepositoryUrls,
+pub(crate) struct Net {
+    pub(crate) world: World,
+    pub(crate) forge: Forge,
+    pub(crate) urls: RepositoryUrls,
     _runtime: Runtime,
 }
 
 impl Net {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let runtime = Runtime::new().unwrap();
         let forge = runtime.block_on(testforge::start(Shape::OtherGit)).unwrap();
         forge.add_account("ann");
@@ -52,11 +52,11 @@ impl Net {
         }
     }
 
-    fn git(&self, git: &Path, args: &[&str]) -> Output {
+    pub(crate) fn git(&self, git: &Path, args: &[&str]) -> Output {
         self.world.git(git, args).output().unwrap()
     }
 
-    fn clone(&self, git: &Path, url: &str, name: &str) -> Output {
+    pub(crate) fn clone(&self, git: &Path, url: &str, name: &str) -> Output {
         let target = self.world.path(name);
         self.git(git, &["clone", "-q", url, target.to_str().unwrap()])
     }

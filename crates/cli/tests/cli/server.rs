@@ -6,6 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use api::{
     Credential, CredentialRequest, DeviceRequest, Problem, Report, Setup, SetupLink, SetupProvider,
@@ -43,6 +44,12 @@ pub(crate) struct State {
     /// What the user has, as the API token of [`API_TOKEN`] sees it.
     pub(crate) links: Value,
     pub(crate) keys: Value,
+    /// How the user stands at the one provider, as the workspace sees it.
+    pub(crate) standing: Value,
+    /// The server's clock less this machine's, seconds.
+    pub(crate) clock_ahead_s: i64,
+    /// The oldest command line that the server works with.
+    pub(crate) minimum_cli: &'static str,
     /// Bodies of requests by the user.
     pub(crate) bodies: Vec<Value>,
 }
@@ -73,6 +80,12 @@ impl Server {
             redirect: None,
             links: json!([]),
             keys: json!([]),
+            standing: json!({
+                "provider": "GitLab", "login": "ann", "state": "linked", "next_step": null,
+                "key_state": "present",
+            }),
+            clock_ahead_s: 0,
+            minimum_cli: "0.1.0",
             bodies: vec![],
         }));
         let server = Self { url, state };
@@ -159,8 +172,8 @@ impl Server {
             ("GET", "/api/v1/meta") => (
                 200,
                 Some(json!({
-                    "product": "forgepass", "version": "0.1.0", "minimum_cli": "0.1.0",
-                    "public_url": "https://forgepass.example.com", "now": 1_800_000_000,
+                    "product": "forgepass", "version": "0.1.0", "minimum_cli": state.minimum_cli,
+                    "public_url": "https://forgepass.example.com", "now": now() + state.clock_ahead_s,
                 })),
             ),
             ("GET", "/api/v1/workspace/setup") => {
@@ -173,7 +186,7 @@ impl Server {
                 200,
                 Some(json!({
                     "workspace": workspace(), "user": "ann",
-                    "links": [{"provider": "GitLab", "login": "ann", "state": "linked", "next_step": null, "key_state": "present"}],
+                    "links": [state.standing],
                 })),
             ),
             ("DELETE", "/api/v1/workspace") => (204, None),
@@ -244,6 +257,15 @@ fn as_user(state: &mut State, request: &Request) -> (u16, Option<Value>) {
         ("POST", "/api/v1/keys/key_2/regenerate") => (200, Some(state.keys[0].clone())),
         _ => refuse(&problem(404, code::NOT_FOUND, "no such thing")),
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the stand-in tells the time as the server does"
+)]
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    since.as_secs().try_into().unwrap()
 }
 
 fn workspace() -> Value {
