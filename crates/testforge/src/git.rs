@@ -94,6 +94,13 @@ fn seed(path: &std::path::Path, name: &str) -> Result<()> {
         &["init", "--quiet", "--bare", "--initial-branch=main"],
         "",
     )?;
+    // Partial clones, which every provider of today serves.
+    run(path, &["config", "uploadpack.allowFilter", "true"], "")?;
+    run(
+        path,
+        &["config", "uploadpack.allowAnySHA1InWant", "true"],
+        "",
+    )?;
     let blob = run(
         path,
         &["hash-object", "-w", "--stdin"],

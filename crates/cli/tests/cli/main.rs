@@ -4,6 +4,7 @@
 mod agent;
 mod credential;
 mod doctor;
+mod everyday;
 mod network;
 mod server;
 mod setup;

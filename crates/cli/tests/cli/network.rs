@@ -18,7 +18,7 @@ pub(crate) struct Net {
     pub(crate) world: World,
     pub(crate) forge: Forge,
     pub(crate) urls: RepositoryUrls,
-    _runtime: Runtime,
+    pub(crate) runtime: Runtime,
 }
 
 impl Net {
@@ -48,7 +48,7 @@ impl Net {
             world,
             forge,
             urls,
-            _runtime: runtime,
+            runtime,
         }
     }
 
