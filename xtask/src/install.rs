@@ -10,6 +10,7 @@ use crate::shell;
 /// A program that the tests run, and the Debian package that brings it.
 const PROGRAMS: &[(&str, &str)] = &[
     ("git", "git"),
+    ("git-lfs", "git-lfs"),
     ("curl", "curl"),
     ("ssh", "openssh-client"),
     ("ssh-keyscan", "openssh-client"),

@@ -18,7 +18,7 @@ use crate::{
     ask::{Authorization, Params},
     faults::forbids_app,
     git::{self, Access},
-    github,
+    github, lfs,
     reply::{self, Refusal, Remark as _},
     shape::{Shape, Software},
     state::{Account, Repository, Site, Standing, State, Token, TokenSort},
@@ -26,12 +26,13 @@ use crate::{
 
 /// Everything that no other route takes: Git, or a page that does not exist.
 pub(crate) async fn serve(Shared(site): Shared<Arc<Site>>, request: Request) -> Response {
+    if let Some(ask) = lfs::Ask::of(&site, &request) {
+        return lfs::serve(&site, ask, request).await;
+    }
     let Some(wish) = Wish::of(&site, &request) else {
         return no_page(&site);
     };
-    let authorization = header_text(request.headers(), &header::AUTHORIZATION);
-    let authorization = Authorization::parse(&authorization);
-    let admitted = admit(&site, &site.lock(), &authorization, &wish);
+    let admitted = admit(&site, &site.lock(), &authorization(&request), &wish);
     let admitted = match admitted {
         Ok(admitted) => admitted,
         Err(refusal) => return refusal.into_response(),
@@ -49,6 +50,11 @@ pub(crate) async fn serve(Shared(site): Shared<Arc<Site>>, request: Request) -> 
     }
 }
 
+/// The credential that a request brings.
+pub(crate) fn authorization(request: &Request) -> Authorization {
+    Authorization::parse(&header_text(request.headers(), &header::AUTHORIZATION))
+}
+
 fn no_page(site: &Site) -> Response {
     match site.shape {
         // Azure answers with its sign-in page and a status of success.
@@ -61,7 +67,7 @@ fn no_page(site: &Site) -> Response {
 }
 
 /// What a Git client wants.
-struct Wish {
+pub(crate) struct Wish {
     owner: String,
     name: String,
     access: Access,
@@ -71,6 +77,17 @@ struct Wish {
 }
 
 impl Wish {
+    /// What goes beside Git itself, with the same rights.
+    pub(crate) fn beside(owner: &str, name: &str, access: Access) -> Self {
+        Self {
+            owner: owner.to_owned(),
+            name: name.to_owned(),
+            access,
+            service: "",
+            query: String::new(),
+        }
+    }
+
     fn of(site: &Site, request: &Request) -> Option<Self> {
         const SERVICES: [&str; 3] = ["/info/refs", "/git-upload-pack", "/git-receive-pack"];
         let path = request.uri().path();
@@ -100,13 +117,13 @@ impl Wish {
 }
 
 /// A request that may go on.
-struct Admitted {
-    folder: String,
-    login: Option<String>,
+pub(crate) struct Admitted {
+    pub(crate) folder: String,
+    pub(crate) login: Option<String>,
 }
 
 /// Checks the credential and the rights behind it.
-fn admit(
+pub(crate) fn admit(
     site: &Site,
     state: &State,
     authorization: &Authorization,

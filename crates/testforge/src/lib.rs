@@ -32,6 +32,7 @@ mod github_api;
 mod gitlab;
 mod gitlab_api;
 mod keys;
+mod lfs;
 mod log;
 mod oauth1;
 mod oauth2;

@@ -5,6 +5,7 @@ mod agent;
 mod credential;
 mod doctor;
 mod everyday;
+mod lfs;
 mod network;
 mod server;
 mod setup;
