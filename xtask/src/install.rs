@@ -19,8 +19,15 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("readelf", "binutils"),
 ];
 
-/// What the stand-in forges are checked with: OAuth clients that are not ours.
-const PYTHON_PACKAGES: &[&str] = &["oauthlib", "requests-oauthlib", "requests", "cryptography"];
+/// What the stand-in forges and the agent are checked with: OAuth and SSH clients that are not ours.
+const PYTHON_PACKAGES: &[&str] = &[
+    "oauthlib",
+    "requests-oauthlib",
+    "requests",
+    "cryptography",
+    "paramiko",
+    "asyncssh",
+];
 
 /// Where the things stand that [`all`] installed.
 #[derive(Debug, Clone)]
@@ -114,16 +121,18 @@ fn python() -> Result<PathBuf> {
     let folder = shell::target().join("test-python");
     let python = folder.join("bin/python3");
     let ready = folder.join("ready");
-    if ready.is_file() {
+    let wanted = PYTHON_PACKAGES.join(", ");
+    // An older checkout may have left fewer packages there.
+    if std::fs::read_to_string(&ready).is_ok_and(|there| there == wanted) {
         return Ok(python);
     }
-    println!("installing {} for Python", PYTHON_PACKAGES.join(", "));
+    println!("installing {wanted} for Python");
     shell::run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
     let mut pip = Command::new(&python);
     shell::run(
         pip.args(["-m", "pip", "install", "--quiet"])
             .args(PYTHON_PACKAGES),
     )?;
-    std::fs::write(&ready, "")?;
+    std::fs::write(&ready, &wanted)?;
     Ok(python)
 }

@@ -7,6 +7,7 @@ mod doctor;
 mod everyday;
 mod lfs;
 mod network;
+mod second_clients;
 mod server;
 mod setup;
 mod sign_in;
