@@ -39,7 +39,6 @@ async def asyncssh_fetches(host, port, command):
         port=int(port),
         username="git",
         known_hosts=None,
-        client_keys=None,
         agent_path=os.environ["SSH_AUTH_SOCK"],
         config=None,
     )
