@@ -10,7 +10,11 @@ use super::{Figures, Line};
 use crate::demo::Demo;
 use crate::shell;
 
-const ROUNDS: usize = 300;
+const ROUNDS: usize = 1000;
+/// How many ask at the same time, as submodules and editors do.
+const AT_ONCE: usize = 64;
+/// How often so many ask at once.
+const CROWDS: usize = 20;
 
 /// Ours, `credential-store`, `credential-cache`, a helper that does nothing, and `gh` where it is installed.
 pub(super) fn measure(demo: &Demo) -> Result<Vec<Line>> {
@@ -51,10 +55,34 @@ pub(super) fn measure(demo: &Demo) -> Result<Vec<Line>> {
         lines.push(line("credential-cache", &cached, ""));
         lines.push(line("a helper that does nothing", &idle, ""));
     }
+    lines.push(at_once(demo, &store, &host)?);
     if let Some(gh) = shell::find("gh") {
         lines.push(beside_gh(demo, &gh, &host)?);
     }
     Ok(lines)
+}
+
+/// The time until the last of many that ask together has its answer.
+fn at_once(demo: &Demo, store: &str, host: &str) -> Result<Line> {
+    let helpers = [None, Some(store)];
+    let [ours, stored] = Figures::take_turns(CROWDS, |which| {
+        std::thread::scope(|scope| {
+            let crowd: Vec<_> = (0..AT_ONCE)
+                .map(|_| scope.spawn(|| fill(demo, helpers[which], host, "fill")))
+                .collect();
+            crowd.into_iter().try_for_each(|one| {
+                one.join()
+                    .map_err(|_| anyhow::anyhow!("a thread of the measurement ended"))?
+            })
+        })
+    })?;
+    Ok(Line {
+        what: format!("git credential fill, {AT_ONCE} at once, p50, beside credential-store"),
+        ours: ours.quantile_ms(0.5),
+        yardstick: Some(stored.quantile_ms(0.5)),
+        unit: "ms",
+        budget: "",
+    })
 }
 
 fn beside_gh(demo: &Demo, gh: &Path, host: &str) -> Result<Line> {
