@@ -7,6 +7,7 @@ mod doctor;
 mod everyday;
 mod lfs;
 mod network;
+mod scenarios;
 mod second_clients;
 mod server;
 mod setup;
