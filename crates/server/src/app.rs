@@ -192,6 +192,7 @@ page_routes! {
     SiteManager get "/manage/admin/security/ssh" => pages::security_ssh::page;
     SiteManager post "/manage/admin/security/ssh" => pages::security_ssh::submit;
     Auditor get "/manage/audit" => pages::audit::page;
+    Auditor get "/manage/audit/export" => pages::audit_export::file;
 }
 
 /// The whole server, without the listener.

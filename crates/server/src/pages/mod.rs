@@ -16,6 +16,7 @@ use crate::{
 };
 
 pub mod audit;
+pub mod audit_export;
 pub mod device;
 pub mod error;
 pub mod git_oauth;
