@@ -12,7 +12,8 @@ use ssh::agent::{Binding, Request, Response, read_frame, write_frame};
 use crate::server::provider;
 use crate::world::{World, assert_success, feed, stderr, stdout, until};
 
-fn with_key(kind: &str) -> (World, String) {
+/// A running agent with a key of that kind.
+pub(crate) fn with_key(kind: &str) -> (World, String) {
     let mut world = World::signed_in();
     let key = world.make_key(kind);
     world.set_keys(&[&key]);

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use crate::agent::with_key;
 use crate::network::Net;
 use crate::world::{World, assert_success, stdout};
 
@@ -24,14 +25,6 @@ fn python(world: &World, args: &[&str]) -> Output {
         .env("SSH_AUTH_SOCK", world.agent_socket())
         .output()
         .unwrap()
-}
-
-fn with_key(kind: &str) -> (World, String) {
-    let mut world = World::signed_in();
-    let key = world.make_key(kind);
-    world.set_keys(&[&key]);
-    world.start_agent();
-    (world, key)
 }
 
 #[test]
