@@ -11,9 +11,10 @@ use xtask::shell;
 /// Who may use whom in the product itself: the whole picture, one line a crate.
 const ARROWS: &[(&str, &[&str])] = &[
     ("api", &[]),
-    ("broker", &["forge", "secrets", "ssh", "store"]),
-    ("cli", &["api", "ssh"]),
+    ("broker", &["forge", "rules", "secrets", "ssh", "store"]),
+    ("cli", &["api", "rules", "ssh"]),
     ("forge", &[]),
+    ("rules", &[]),
     ("secrets", &[]),
     ("server", &["api", "broker"]),
     ("ssh", &[]),

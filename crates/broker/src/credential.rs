@@ -13,7 +13,7 @@ use crate::{
     context::{origins, site_at},
     freshness::{USUAL_TTL_S, Verdict},
     handouts::Handout,
-    matching::{Candidate, Place, pick},
+    matching::{Candidate, Held, Place, pick},
     tokens::{FreshToken, Need, dead, verdict},
     vault::{ACCESS, Row},
 };
@@ -184,7 +184,11 @@ fn candidate<'a>(provider: &'a Viewed<'_>) -> Option<Candidate<'a, &'a ViewedLin
         .row
         .links
         .iter()
-        .map(|link| (link.link.login.as_str(), link))
+        .map(|link| Held {
+            login: &link.link.login,
+            rules: &link.rules,
+            link,
+        })
         .collect();
     Some(Candidate {
         name: &provider.row.name,

@@ -37,8 +37,19 @@ pub(crate) struct Candidate<'a, L> {
     pub(crate) name: &'a str,
     /// Where its Git over HTTPS starts.
     pub(crate) git: &'a Url,
-    /// This user's links, each with the login it stands for.
-    pub(crate) links: Vec<(&'a str, L)>,
+    /// This user's links there, the oldest first.
+    pub(crate) links: Vec<Held<'a, L>>,
+}
+
+/// One of a user's links, with what can name it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Held<'a, L> {
+    /// The account's login.
+    pub(crate) login: &'a str,
+    /// The patterns of its rules.
+    pub(crate) rules: &'a [String],
+    /// The link.
+    pub(crate) link: L,
 }
 
 const HTTPS: u16 = 443;
@@ -97,15 +108,23 @@ impl Place {
         let base = segments(git.path());
         path.starts_with(&base).then_some(base.len())
     }
+
+    /// The repository's path behind a provider's address, where Git told one.
+    fn path_below(&self, git: &Url) -> Option<String> {
+        let path = self.path.as_ref()?;
+        let below = path.get(segments(git.path()).len()..)?;
+        Some(below.join("/"))
+    }
 }
 
 /// The index of the candidate and the link that answer, out of `candidates`.
 ///
-/// The longest path prefix wins; of several providers with the same base the one with a link answers;
-/// `username` decides between links where it is the login of exactly one.
+/// The longest path prefix wins. Of several links there: the one whose login is `username`, else the one
+/// with the most specific rule, else the default, which is the oldest.
 ///
 /// # Errors
-/// `NotOurs` without a matching provider, `NotLinked` without a link, `Tie` with several.
+/// `NotOurs` without a matching provider, `NotLinked` without a link, `Tie` where rules fit equally well
+/// or, without a rule, where several providers have a link.
 pub(crate) fn pick<L: Copy>(
     place: &Place,
     username: Option<&str>,
@@ -118,24 +137,68 @@ pub(crate) fn pick<L: Copy>(
     let nearest: Vec<usize> = (0..candidates.len())
         .filter(|&index| depths[index] == Some(*deepest))
         .collect();
-    let mut links: Vec<(usize, &str, L)> = Vec::new();
-    for &index in &nearest {
-        links.extend(
+    let links: Vec<(usize, Held<'_, L>)> = nearest
+        .iter()
+        .flat_map(|&index| {
             candidates[index]
                 .links
                 .iter()
-                .map(|&(login, link)| (index, login, link)),
-        );
-    }
-    let named: Vec<_> = links
-        .iter()
-        .filter(|(_, login, _)| Some(*login) == username)
+                .map(move |&held| (index, held))
+        })
         .collect();
-    match (links.as_slice(), named.as_slice()) {
-        ([], _) => Err(not_linked(candidates[nearest[0]].name)),
-        ([(index, _, link)], _) | (_, [(index, _, link)]) => Ok((*index, *link)),
-        (several, _) => Err(tie(place, candidates, several)),
+    let named: Vec<usize> = (0..links.len())
+        .filter(|&at| Some(links[at].1.login) == username)
+        .collect();
+    let answering = match (links.as_slice(), named.as_slice()) {
+        ([], _) => return Err(not_linked(candidates[nearest[0]].name)),
+        ([_], _) => vec![0],
+        (_, [at]) => vec![*at],
+        _ => by_rule(place, candidates, &links),
+    };
+    match answering.as_slice() {
+        [at] => Ok((links[*at].0, links[*at].1.link)),
+        several => {
+            let several: Vec<_> = several.iter().map(|&at| links[at]).collect();
+            Err(tie(place, candidates, &several))
+        }
     }
+}
+
+/// The positions in `links` that rules name for a place: one, unless it is a tie.
+fn by_rule<L: Copy>(
+    place: &Place,
+    candidates: &[Candidate<'_, L>],
+    links: &[(usize, Held<'_, L>)],
+) -> Vec<usize> {
+    let rules: Vec<(String, usize)> = links
+        .iter()
+        .enumerate()
+        .flat_map(|(at, (index, held))| {
+            let git = candidates[*index].git;
+            let path = move |pattern: &String| (rule_path(pattern, git), at);
+            held.rules.iter().map(path)
+        })
+        .collect();
+    let git = candidates[links[0].0].git;
+    let path = place.path_below(git);
+    let rules = rules.iter().map(|(rule, at)| (rule.as_str(), *at));
+    match rules::best(path.as_deref(), rules) {
+        rules::Best::One(at) => vec![at],
+        rules::Best::Tie(several) => several,
+        rules::Best::None if links.iter().all(|(index, _)| *index == links[0].0) => vec![0],
+        rules::Best::None => (0..links.len()).collect(),
+    }
+}
+
+/// What of a rule's pattern stands behind its provider's address.
+pub(crate) fn rule_path(pattern: &str, git: &Url) -> String {
+    let path = pattern.split_once('/').map_or("", |(_host, path)| path);
+    let base = segments(git.path());
+    segments(path)
+        .into_iter()
+        .skip(base.len())
+        .collect::<Vec<_>>()
+        .join("/")
 }
 
 fn not_ours(host: &str) -> Refused {
@@ -154,10 +217,10 @@ fn not_linked(provider: &str) -> Refused {
     .help("/preferences/linked-accounts")
 }
 
-fn tie<L>(place: &Place, all: &[Candidate<'_, L>], several: &[(usize, &str, L)]) -> Refused {
+fn tie<L>(place: &Place, all: &[Candidate<'_, L>], several: &[(usize, Held<'_, L>)]) -> Refused {
     let names: Vec<String> = several
         .iter()
-        .map(|(index, login, _)| format!("{login} at {}", all[*index].name))
+        .map(|(index, held)| format!("{} at {}", held.login, all[*index].name))
         .collect();
     let detail = format!(
         "several links answer for {} equally well: {}",
@@ -165,9 +228,9 @@ fn tie<L>(place: &Place, all: &[Candidate<'_, L>], several: &[(usize, &str, L)])
         names.join(" and ")
     );
     let hint = if place.path.is_some() {
-        "unlink one of them, or put the account's login into the repository's URL"
+        "say which one with `forgepass account rule add HOST/OWNER LOGIN`, or put the login into the URL"
     } else {
-        "set `credential.useHttpPath` so that the path can decide, or put the login into the URL"
+        "choose a default with `forgepass account rule add HOST LOGIN`, or put the login into the URL"
     };
     Refused::new(RefusedKind::Tie, detail)
         .hint(hint)
@@ -221,6 +284,14 @@ mod tests {
         }
     }
 
+    fn held<L>(login: &str, link: L) -> Held<'_, L> {
+        Held {
+            login,
+            rules: &[],
+            link,
+        }
+    }
+
     /// Who answers for `host` and `path`, out of providers written `name=url=login,login`.
     fn answer(providers: &[&str], host: &str, path: Option<&str>, user: Option<&str>) -> String {
         let parsed: Vec<(&str, Url, Vec<&str>)> = providers
@@ -248,7 +319,7 @@ mod tests {
                 links: logins
                     .iter()
                     .enumerate()
-                    .map(|(i, login)| (*login, i))
+                    .map(|(i, login)| held(login, i))
                     .collect(),
             })
             .collect();
@@ -399,12 +470,12 @@ mod tests {
             Candidate {
                 name: "one",
                 git: &"https://git.example.com".parse().unwrap(),
-                links: vec![("ann", 1)],
+                links: vec![held("ann", 1)],
             },
             Candidate {
                 name: "two",
                 git: &"https://git.example.com".parse().unwrap(),
-                links: vec![("bob", 2)],
+                links: vec![held("bob", 2)],
             },
         ];
         let place = Place::parse(&ask("git.example.com", None)).unwrap();
@@ -424,11 +495,45 @@ mod tests {
             answer(two, "git.example.com", None, Some("bob")),
             "forge/bob"
         );
-        assert_eq!(answer(two, "git.example.com", None, Some("zoe")), "tie");
+        assert_eq!(
+            answer(two, "git.example.com", None, Some("zoe")),
+            "forge/ann"
+        );
         let one = &["forge=https://git.example.com=ann"];
         assert_eq!(
             answer(one, "git.example.com", None, Some("zoe")),
             "forge/ann"
         );
+    }
+
+    /// The login that answers at a provider below `/gitlab`, where bob has `rules`.
+    fn ruled(bobs: &[&str], path: Option<&str>, user: Option<&str>) -> String {
+        let rules: Vec<String> = bobs.iter().map(|&rule| rule.to_owned()).collect();
+        let bob = Held {
+            rules: &rules,
+            ..held("bob", "bob")
+        };
+        let candidates = [Candidate {
+            name: "forge",
+            git: &"https://git.example.com/gitlab".parse().unwrap(),
+            links: vec![held("ann", "ann"), bob],
+        }];
+        let place = Place::parse(&ask("git.example.com", path)).unwrap();
+        pick(&place, user, &candidates).unwrap().1.to_owned()
+    }
+
+    #[test]
+    fn a_rule_chooses_between_links_and_the_oldest_is_the_default() {
+        let work = &["git.example.com/gitlab/work"];
+        assert_eq!(ruled(work, Some("gitlab/work/app.git"), None), "bob");
+        assert_eq!(ruled(work, Some("gitlab/ann/app.git"), None), "ann");
+        assert_eq!(ruled(work, None, None), "ann");
+        assert_eq!(ruled(&["git.example.com/gitlab"], None, None), "bob");
+    }
+
+    #[test]
+    fn a_login_in_the_url_beats_a_rule() {
+        let work = &["git.example.com/gitlab/work"];
+        assert_eq!(ruled(work, Some("gitlab/work/app"), Some("ann")), "ann");
     }
 }
