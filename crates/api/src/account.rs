@@ -76,6 +76,32 @@ pub struct Unlink {
     pub remove_signing_keys: bool,
 }
 
+/// One rule of the user: which link answers where.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Rule {
+    /// `rul_…`.
+    pub id: String,
+    /// The address of Git over HTTPS, then the path it is for; `*` and `?` are wildcards inside a segment.
+    pub pattern: String,
+    /// The link that answers, `lnk_…`.
+    pub link: String,
+    /// The login of the link's account.
+    pub login: String,
+    /// The provider's name.
+    pub provider: String,
+    /// When it was made.
+    pub created_at: i64,
+}
+
+/// `POST /api/v1/rules`: lets a link answer for a pattern.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct NewRule {
+    /// `HOST` (its default), `HOST/OWNER` or `HOST/PATH`; the most specific rule wins.
+    pub pattern: String,
+    /// The link's id, `lnk_…`.
+    pub link: String,
+}
+
 /// One SSH key of the user: its public half.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Key {

@@ -249,6 +249,9 @@ pub struct SetupLink {
     pub name: Option<String>,
     /// For `user.email`; the provider's no-reply address where the account hides its own.
     pub email: Option<String>,
+    /// The paths of its rules behind the provider's address; the empty one is for every repository.
+    #[serde(default)]
+    pub rules: Vec<String>,
     /// Live public keys, OpenSSH lines, newest first.
     pub keys: Vec<String>,
     /// Why it cannot be used, where it cannot.

@@ -32,6 +32,7 @@ mod refresh;
 mod refused;
 mod report;
 mod revoke;
+mod rules;
 mod sessions;
 mod settings;
 mod settle;
@@ -76,13 +77,13 @@ pub use signin::{InvitationView, NewAccount, NewSession, Visitor};
 pub use ssh::agent::Binding;
 pub use store::{
     ApiTokenId, Decision, DraftId, EventFilter, EventId, KeyId, LinkId, NamedEvent, ProviderId,
-    Role, SessionId, Store, UserId, WorkspaceId,
+    Role, RuleId, SessionId, Store, UserId, WorkspaceId,
 };
 pub use unlink::{SigningKeys, UnlinkOptions, Unlinked};
 pub use users::{Invitation, Suspended, UserView};
 pub use views::{
-    GrantView, KeyView, LinkState, LinkStatus, LinkView, OfferedProvider, SetupLink, SetupProvider,
-    SetupView,
+    GrantView, KeyView, LinkState, LinkStatus, LinkView, OfferedProvider, RuleView, SetupLink,
+    SetupProvider, SetupView,
 };
 pub use workspaces::{NewWorkspace, UnboundSsh, WorkspaceView};
 

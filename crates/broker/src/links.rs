@@ -1,13 +1,15 @@
 //! What users see of their links and of the providers they may link.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use forge::{AuthStyle, Narrowing, Purpose};
 use store::{Grant, Link, Provider, User};
 
 use crate::{
     AsUser, Broker, Result,
+    context::site_of,
     keys::kind_of,
+    rules::rule_address,
     views::{GrantView, KeyView, LinkState, LinkView, OfferedProvider},
 };
 
@@ -20,6 +22,8 @@ impl AsUser {
     /// Every provider that the user may link or has linked, by name.
     pub async fn offered(&self) -> Result<Vec<OfferedProvider>> {
         let mut links = self.links().await?;
+        let defaults: HashSet<String> = self.default_links().await?;
+        links.sort_by_key(|link| !defaults.contains(&link.id));
         let mut offered = Vec::new();
         for provider in self.broker.store().providers().await? {
             let here = |link: &mut LinkView| link.provider_id == provider.id.as_str();
@@ -128,6 +132,7 @@ fn grant_view(grant: &Grant) -> GrantView {
 
 fn offer(provider: Provider, links: Vec<LinkView>) -> Result<OfferedProvider> {
     let kind = kind_of(&provider)?;
+    let git = site_of(kind, &provider)?.git;
     Ok(OfferedProvider {
         id: provider.id.to_string(),
         name: provider.name,
@@ -138,6 +143,7 @@ fn offer(provider: Provider, links: Vec<LinkView>) -> Result<OfferedProvider> {
         disabled: provider.disabled_at.is_some(),
         alarm: provider.alarm,
         paste_steps: kind.paste_steps().to_vec(),
+        rule_host: git.as_ref().map(rule_address),
         links,
     })
 }

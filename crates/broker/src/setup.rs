@@ -4,13 +4,16 @@ use std::collections::HashMap;
 
 use forge::{AuthStyle, Narrowing};
 use secrets::sha256_hex;
-use store::{Grant, Link, LinkId, PastKey, Provider, SshKey, User};
+use store::{Grant, Link, LinkId, PastKey, Provider, Rule, SshKey, User};
+use url::Url;
 
 use crate::{
     AsWorkspace, Result,
     context::site_of,
     keys::kind_of,
     links::state,
+    matching::rule_path,
+    rules::default_first,
     signers::{Signer, allowed_signers},
     views::{KeyView, LinkState, LinkStatus, SetupLink, SetupProvider, SetupView},
 };
@@ -22,11 +25,15 @@ impl AsWorkspace {
         let store = self.broker.store();
         let mut links = store.links_of(&self.user.id).await?;
         links.retain(|link| link.unlinking_at.is_none());
-        let keys = store.keys_of(&self.user.id).await?;
+        let own = Own {
+            links: &links,
+            keys: &store.keys_of(&self.user.id).await?,
+            rules: &store.rules_of(&self.user.id).await?,
+        };
         let mut providers = Vec::new();
         for provider in store.providers().await? {
             if provider.disabled_at.is_none() {
-                providers.push(setup_provider(&provider, &links, &keys)?);
+                providers.push(setup_provider(&provider, &own)?);
             }
         }
         let history = store.key_history(&self.user.id).await?;
@@ -77,15 +84,28 @@ impl AsWorkspace {
     }
 }
 
-fn setup_provider(provider: &Provider, links: &[Link], keys: &[SshKey]) -> Result<SetupProvider> {
+/// What a user has, at every provider.
+struct Own<'a> {
+    links: &'a [Link],
+    keys: &'a [SshKey],
+    rules: &'a [Rule],
+}
+
+fn setup_provider(provider: &Provider, own: &Own<'_>) -> Result<SetupProvider> {
     let kind = kind_of(provider)?;
     let site = site_of(kind, provider)?;
-    let here = links.iter().filter(|link| link.provider_id == provider.id);
-    let mut own: Vec<SetupLink> = here
-        .map(|link| setup_link(link, lines(keys, provider, Some(&link.id))))
+    let here = |link: &&Link| link.provider_id == provider.id;
+    let mut here: Vec<&Link> = own.links.iter().filter(here).collect();
+    default_first(&mut here, own.rules, site.git.as_ref());
+    let mut links: Vec<SetupLink> = here
+        .into_iter()
+        .map(|link| SetupLink {
+            rules: rules_of(link, own.rules, site.git.as_ref()),
+            ..setup_link(link, lines(own.keys, provider, Some(&link.id)))
+        })
         .collect();
     if kind.auth() == AuthStyle::None {
-        own.push(key_alone(lines(keys, provider, None)));
+        links.push(key_alone(lines(own.keys, provider, None)));
     }
     Ok(SetupProvider {
         id: provider.id.to_string(),
@@ -97,8 +117,14 @@ fn setup_provider(provider: &Provider, links: &[Link], keys: &[SshKey]) -> Resul
         ssh_user: provider.ssh_user.clone(),
         ssh_addresses: provider.ssh_addresses.clone(),
         host_keys: provider.host_keys.clone(),
-        links: own,
+        links,
     })
+}
+
+fn rules_of(link: &Link, rules: &[Rule], git: Option<&Url>) -> Vec<String> {
+    let own = rules.iter().filter(|rule| rule.link_id == link.id);
+    git.map(|git| own.map(|rule| rule_path(&rule.pattern, git)).collect())
+        .unwrap_or_default()
 }
 
 fn setup_link(link: &Link, keys: Vec<String>) -> SetupLink {
@@ -107,6 +133,7 @@ fn setup_link(link: &Link, keys: Vec<String>) -> SetupLink {
         login: Some(link.login.clone()),
         name: link.name.clone(),
         email: commit_email(link),
+        rules: Vec::new(),
         keys,
         dead: link
             .dead_at
@@ -120,6 +147,7 @@ fn key_alone(keys: Vec<String>) -> SetupLink {
         login: None,
         name: None,
         email: None,
+        rules: Vec::new(),
         keys,
         dead: None,
     }

@@ -89,6 +89,23 @@ pub struct KeyView {
     pub page: Option<String>,
 }
 
+/// One rule: which link answers where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleView {
+    /// `rul_…`.
+    pub id: String,
+    /// The address of Git over HTTPS, then the path it is for; `*` and `?` are wildcards.
+    pub pattern: String,
+    /// The link that answers, `lnk_…`.
+    pub link: String,
+    /// The login of the link's account.
+    pub login: String,
+    /// The provider's name.
+    pub provider: String,
+    /// When it was made, unix seconds.
+    pub created_at: i64,
+}
+
 /// A provider that a user may link, with the links they have there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OfferedProvider {
@@ -110,7 +127,9 @@ pub struct OfferedProvider {
     pub alarm: Option<String>,
     /// How a key is pasted by hand, one step each.
     pub paste_steps: Vec<&'static str>,
-    /// This user's links there.
+    /// Its address in rules; none where no rule can name it.
+    pub rule_host: Option<String>,
+    /// This user's links there, the default first.
     pub links: Vec<LinkView>,
 }
 
@@ -146,7 +165,7 @@ pub struct SetupProvider {
     pub ssh_addresses: Vec<String>,
     /// Pinned host keys, each `algorithm base64`.
     pub host_keys: Vec<String>,
-    /// This user's links, or where the kind has no OAuth this user's key alone.
+    /// This user's links, the default first, or where the kind has no OAuth this user's key alone.
     pub links: Vec<SetupLink>,
 }
 
@@ -161,6 +180,8 @@ pub struct SetupLink {
     pub name: Option<String>,
     /// For `user.email`; the provider's no-reply address where the account hides its own.
     pub email: Option<String>,
+    /// The paths of its rules behind the provider's address; the empty one is for every repository.
+    pub rules: Vec<String>,
     /// Live public keys, OpenSSH lines, newest first.
     pub keys: Vec<String>,
     /// Why it cannot be used, where it cannot.

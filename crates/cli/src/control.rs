@@ -33,6 +33,9 @@ pub(crate) enum Ask {
         host: String,
         /// 22 unless ssh was told otherwise.
         port: u16,
+        /// The repository, where ssh is to run a command of Git's.
+        #[serde(default)]
+        path: Option<String>,
         /// The stock ssh, whose version decides on an option.
         ssh: PathBuf,
     },

@@ -3,7 +3,8 @@
 //! Hosts are compared whole, after lower-casing and filling in the default port: what merely resembles a
 //! provider's host (a suffix, another port, a look-alike letter, a trailing dot) is somebody else's.
 
-use api::{Setup, SetupProvider};
+use api::{Setup, SetupLink, SetupProvider};
+use rules::Best;
 use url::Url;
 
 const HTTPS: u16 = 443;
@@ -87,6 +88,43 @@ pub(crate) fn ssh_provider<'a>(
         .copied()
 }
 
+/// The link that answers for a repository at a provider: by the most specific rule, else the default,
+/// which is the first. None where there is no link.
+///
+/// # Errors
+/// The logins of several links whose rules fit equally well.
+pub(crate) fn link_at<'a>(
+    provider: &'a SetupProvider,
+    path: Option<&str>,
+) -> Result<Option<&'a SetupLink>, Vec<String>> {
+    let rules = provider.links.iter().flat_map(|link| {
+        let rule = move |rule| (String::as_str(rule), link);
+        link.rules.iter().map(rule)
+    });
+    match rules::best(path, rules) {
+        Best::One(link) => Ok(Some(link)),
+        Best::None => Ok(provider.links.first()),
+        Best::Tie(links) => Err(links.iter().filter_map(|link| link.login.clone()).collect()),
+    }
+}
+
+/// The repository's path in a remote's URL behind its provider's address.
+pub(crate) fn remote_path(provider: &SetupProvider, remote: &str) -> Option<String> {
+    if let Ok(url) = Url::parse(remote)
+        && remote.contains("://")
+    {
+        let base = provider
+            .git_url
+            .as_deref()
+            .filter(|_| url.scheme() == "https");
+        let base = base.and_then(|base| Url::parse(base).ok());
+        let depth = base.map_or(0, |base| segments(base.path()).count());
+        let below: Vec<&str> = segments(url.path()).skip(depth).collect();
+        return Some(below.join("/"));
+    }
+    remote.split_once(':').map(|(_place, path)| path.to_owned())
+}
+
 /// Whether this user has a key at a provider.
 pub(crate) fn has_key(provider: &SetupProvider) -> bool {
     provider.links.iter().any(|link| !link.keys.is_empty())
@@ -136,7 +174,6 @@ fn segments(path: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use api::SetupLink;
     use proptest::prelude::*;
 
     use super::*;
@@ -156,6 +193,7 @@ pub(crate) mod tests {
                 login: Some("ann".to_owned()),
                 name: None,
                 email: None,
+                rules: vec![],
                 keys: vec!["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPRvOhU88XPYF7o+ovUpKyZ/l+//1gRHppsSo8nZg7o/".to_owned()],
                 dead: None,
             }],
@@ -257,6 +295,35 @@ pub(crate) mod tests {
         assert_eq!(id("http://git.example.com/ann/a.git"), None);
         assert_eq!(id("/srv/git.example.com:a.git"), None);
         assert_eq!(id("../a.git"), None);
+    }
+
+    #[test]
+    fn a_rule_chooses_the_link_of_a_remote() {
+        let mut one = provider(
+            "one",
+            "https://git.example.com/gitlab",
+            &["git.example.com"],
+        );
+        let mut second = one.links[0].clone();
+        second.login = Some("ann-work".to_owned());
+        second.rules = vec!["work".to_owned()];
+        one.links.push(second);
+        let login = |remote: &str| {
+            let path = remote_path(&one, remote);
+            let link = link_at(&one, path.as_deref()).unwrap().unwrap();
+            link.login.clone().unwrap()
+        };
+        assert_eq!(
+            login("https://git.example.com/gitlab/work/app.git"),
+            "ann-work"
+        );
+        assert_eq!(login("git@git.example.com:work/app.git"), "ann-work");
+        assert_eq!(login("ssh://git@git.example.com/work/app"), "ann-work");
+        assert_eq!(login("https://git.example.com/gitlab/ann/app.git"), "ann");
+        assert_eq!(
+            link_at(&one, None).unwrap().unwrap().login.as_deref(),
+            Some("ann")
+        );
     }
 
     proptest! {

@@ -14,6 +14,8 @@ pub(crate) struct Destination {
     pub(crate) port: u16,
     /// The user name, where one was given.
     pub(crate) user: Option<String>,
+    /// The repository's path, where the command at the other end is one of Git's.
+    pub(crate) path: Option<String>,
 }
 
 /// Tells where `args` (without the program's name) lead; none where ssh would not connect (`-G`, `-V`,
@@ -26,17 +28,65 @@ pub(crate) fn destination(args: &[OsString]) -> Option<Destination> {
         match arg.strip_prefix('-') {
             // ssh reads options after the destination too, up to the command.
             Some("-") if found.place.is_none() => found.place = Some(rest.next()??.to_owned()),
-            Some("-") => break,
+            Some("-") => {
+                let first = rest.next().flatten().unwrap_or_default();
+                found.path = repository(&command(first, rest));
+                break;
+            }
             Some(letters) if !letters.is_empty() => found.letters(letters, &mut rest)?,
             _ if found.place.is_none() => found.place = Some(arg.to_owned()),
-            _ => break,
+            _ => {
+                found.path = repository(&command(arg, rest));
+                break;
+            }
         }
     }
     found.finish()
 }
 
+/// What ssh sends to the other end: all words behind the destination, joined by spaces.
+fn command<'a>(first: &'a str, rest: impl Iterator<Item = Option<&'a str>>) -> String {
+    let words = std::iter::once(first).chain(rest.map(Option::unwrap_or_default));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// The repository in a command of Git or Git LFS: the word behind the program, as Git quotes it.
+fn repository(command: &str) -> Option<String> {
+    let rest = command
+        .strip_prefix("git-")
+        .or(command.strip_prefix("git "))?;
+    let (program, rest) = rest.split_once(' ')?;
+    let known = [
+        "upload-pack",
+        "receive-pack",
+        "upload-archive",
+        "lfs-authenticate",
+        "lfs-transfer",
+    ];
+    known
+        .contains(&program)
+        .then(|| unquoted(rest.trim_start()))
+}
+
+/// The first word of a shell's line, of which Git knows single quotes and backslashes.
+fn unquoted(text: &str) -> String {
+    let mut word = String::new();
+    let mut quoted = false;
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\'' => quoted = !quoted,
+            '\\' if !quoted => word.extend(letters.next()),
+            ' ' if !quoted => break,
+            letter => word.push(letter),
+        }
+    }
+    word
+}
+
 #[derive(Default)]
 struct Found {
+    path: Option<String>,
     place: Option<String>,
     port: Option<String>,
     user: Option<String>,
@@ -101,7 +151,13 @@ impl Found {
             None => 22,
         };
         let user = user.or(self.user).or(self.option_user);
-        (!host.is_empty()).then_some(Destination { host, port, user })
+        let path = self.path;
+        (!host.is_empty()).then_some(Destination {
+            host,
+            port,
+            user,
+            path,
+        })
     }
 }
 
@@ -141,8 +197,47 @@ mod tests {
         )
     }
 
+    /// A destination without regard to the path.
+    fn place(words: &str) -> Option<Destination> {
+        let found = read(words)?;
+        Some(Destination {
+            path: None,
+            ..found
+        })
+    }
+
+    #[test]
+    fn reads_the_repository_out_of_gits_command() {
+        let path = |command: &str| {
+            let args = ["git@a.example.com", command].map(OsString::from);
+            destination(&args).and_then(|found| found.path)
+        };
+        assert_eq!(
+            path("git-upload-pack 'ann/app.git'").as_deref(),
+            Some("ann/app.git")
+        );
+        assert_eq!(
+            path("git-receive-pack '/ann/it'\\''s.git'").as_deref(),
+            Some("/ann/it's.git")
+        );
+        assert_eq!(
+            path("git-lfs-authenticate ann/app.git download").as_deref(),
+            Some("ann/app.git")
+        );
+        assert_eq!(path("git upload-archive 'a b/c'").as_deref(), Some("a b/c"));
+        assert_eq!(path("uptime 'ann/app.git'"), None);
+        assert_eq!(
+            read("-- a.example.com git-upload-pack 'x/y'")
+                .unwrap()
+                .path
+                .as_deref(),
+            Some("x/y")
+        );
+    }
+
     fn to(host: &str, port: u16, user: Option<&str>) -> Option<Destination> {
         Some(Destination {
+            path: None,
             host: host.to_owned(),
             port,
             user: user.map(str::to_owned),
@@ -153,23 +248,23 @@ mod tests {
     fn reads_what_git_gives_to_ssh() {
         let git = Some("git");
         assert_eq!(
-            read("git@a.example.com git-upload-pack 'x'"),
+            place("git@a.example.com git-upload-pack 'x'"),
             to("a.example.com", 22, git)
         );
         assert_eq!(
-            read("-o SendEnv=GIT_PROTOCOL -p 7999 git@a.example.com git-receive-pack 'x'"),
+            place("-o SendEnv=GIT_PROTOCOL -p 7999 git@a.example.com git-receive-pack 'x'"),
             to("a.example.com", 7999, git)
         );
         assert_eq!(
-            read("-4 -p7999 -l git a.example.com"),
+            place("-4 -p7999 -l git a.example.com"),
             to("a.example.com", 7999, git)
         );
         assert_eq!(
-            read("-o Port=443 -oUser=git a.example.com"),
+            place("-o Port=443 -oUser=git a.example.com"),
             to("a.example.com", 443, git)
         );
         assert_eq!(
-            read("-o Port=443 -o Port=444 -p 22 a.example.com"),
+            place("-o Port=443 -o Port=444 -p 22 a.example.com"),
             to("a.example.com", 22, None)
         );
     }
@@ -177,25 +272,25 @@ mod tests {
     #[test]
     fn reads_ssh_urls_and_addresses() {
         assert_eq!(
-            read("ssh://git@a.example.com:7999/"),
+            place("ssh://git@a.example.com:7999/"),
             to("a.example.com", 7999, Some("git"))
         );
-        assert_eq!(read("ssh://git@[::1]:7999"), to("::1", 7999, Some("git")));
-        assert_eq!(read("git@::1"), to("::1", 22, Some("git")));
+        assert_eq!(place("ssh://git@[::1]:7999"), to("::1", 7999, Some("git")));
+        assert_eq!(place("git@::1"), to("::1", 22, Some("git")));
     }
 
     #[test]
     fn options_may_follow_the_destination() {
         assert_eq!(
-            read("a.example.com -p 7999 true"),
+            place("a.example.com -p 7999 true"),
             to("a.example.com", 7999, None)
         );
         assert_eq!(
-            read("a.example.com true -p 7999"),
+            place("a.example.com true -p 7999"),
             to("a.example.com", 22, None)
         );
         assert_eq!(
-            read("-- a.example.com -p 7999 true"),
+            place("-- a.example.com -p 7999 true"),
             to("a.example.com", 7999, None)
         );
     }
@@ -211,15 +306,15 @@ mod tests {
             "",
             "-p",
         ] {
-            assert_eq!(read(words), None, "{words}");
+            assert_eq!(place(words), None, "{words}");
         }
     }
 
     #[test]
     fn a_value_that_looks_like_an_option_is_a_value() {
-        assert_eq!(read("-i -G a.example.com"), to("a.example.com", 22, None));
+        assert_eq!(place("-i -G a.example.com"), to("a.example.com", 22, None));
         assert_eq!(
-            read("-vvi key a.example.com"),
+            place("-vvi key a.example.com"),
             to("a.example.com", 22, None)
         );
     }

@@ -36,6 +36,7 @@ fn ssh(args: &[OsString]) -> Result<ExitCode> {
     let question = Ask::Ssh {
         host: destination.host,
         port: destination.port,
+        path: destination.path,
         ssh: program.clone(),
     };
     match control::ask(&places, &question) {

@@ -66,7 +66,12 @@ impl Core {
                 self.credentials.fared(&fared, &self.reports);
                 Ok(Answer::Done)
             }
-            Ask::Ssh { host, port, ssh } => self.ssh(&host, port, &ssh),
+            Ask::Ssh {
+                host,
+                port,
+                path,
+                ssh,
+            } => self.ssh((&host, port), path.as_deref(), &ssh),
             Ask::Owns { key } => self.owns(&key),
             Ask::SigningKey { remotes } => self.signing_key(&remotes),
             Ask::Refresh => self
@@ -166,7 +171,12 @@ impl Core {
         self.reports.forget();
     }
 
-    fn ssh(&self, host: &str, port: u16, ssh: &std::path::Path) -> Result<Answer> {
+    fn ssh(
+        &self,
+        (host, port): (&str, u16),
+        path: Option<&str>,
+        ssh: &std::path::Path,
+    ) -> Result<Answer> {
         let has_key = |setup: &Setup| {
             matching::ssh_provider(setup, host, port).is_some_and(matching::has_key)
         };
@@ -188,8 +198,12 @@ impl Core {
                 },
             );
         }
+        let link = match matching::link_at(provider, path) {
+            Ok(link) => link,
+            Err(logins) => return Ok(several(&provider.name, &logins)),
+        };
         self.plans
-            .plan(&setup, provider, ssh)
+            .plan(&setup, provider, link, ssh)
             .map(|plan| Answer::Ssh(Box::new(plan)))
     }
 
@@ -218,13 +232,14 @@ impl Core {
             Some(setup) => setup,
             None => self.known.refresh(&server)?,
         };
-        let of_remote = remotes
-            .iter()
-            .find_map(|remote| matching::remote_provider(&setup, remote));
-        let provider = of_remote.filter(|provider| matching::has_key(provider));
-        let first = provider.or_else(|| setup.providers.iter().find(|one| matching::has_key(one)));
-        let line =
-            first.and_then(|provider| provider.links.iter().find_map(|link| link.keys.first()));
+        let of_remote = remotes.iter().find_map(|remote| {
+            let provider = matching::remote_provider(&setup, remote)?;
+            let path = matching::remote_path(provider, remote);
+            let link = matching::link_at(provider, path.as_deref()).ok().flatten();
+            link.and_then(|link| link.keys.first())
+        });
+        let mut links = setup.providers.iter().flat_map(|provider| &provider.links);
+        let line = of_remote.or_else(|| links.find_map(|link| link.keys.first()));
         line.map(|line| Answer::Key { line: line.clone() }).ok_or_else(|| {
             Failure::user(
                 "there is no SSH key to sign with",
@@ -241,6 +256,17 @@ impl Core {
             cached: self.credentials.len(),
             refusals: self.notices.refusals(),
         }
+    }
+}
+
+/// Rules of several links fit equally well.
+fn several(provider: &str, logins: &[String]) -> Answer {
+    Answer::Refused {
+        what: format!(
+            "several accounts at {provider} answer equally well: {}",
+            logins.join(" and ")
+        ),
+        hint: "make one rule more specific; `forgepass account rule list` shows them".to_owned(),
     }
 }
 

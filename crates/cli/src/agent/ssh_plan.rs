@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
-use api::{Setup, SetupProvider};
+use api::{Setup, SetupLink, SetupProvider};
 use ssh::public_key::{PublicKey, known_hosts_line};
 
 use super::{keys, locked};
@@ -37,7 +37,7 @@ impl Plans {
         }
     }
 
-    /// Writes what ssh reads and says how to run it.
+    /// Writes what ssh reads and says how to run it with the keys of `link`.
     ///
     /// # Errors
     /// The runtime folder cannot be written.
@@ -45,12 +45,14 @@ impl Plans {
         &self,
         setup: &Setup,
         provider: &SetupProvider,
+        link: Option<&SetupLink>,
         ssh: &Path,
     ) -> Result<SshPlan> {
         let known_hosts = self.places.runtime.join("known_hosts");
         places::keep_private(&known_hosts, known_hosts_file(setup).as_bytes())?;
         let mut identity_files = Vec::new();
-        for line in provider.links.iter().flat_map(|link| &link.keys) {
+        // This link's keys alone: a provider takes the first key it knows, whoever's it is.
+        for line in link.iter().flat_map(|link| &link.keys) {
             let Ok(key) = PublicKey::parse(line) else {
                 continue;
             };
@@ -72,8 +74,7 @@ impl Plans {
                 .version(ssh)
                 .is_some_and(|version| version >= KNOWN_HOSTS_COMMAND),
             pinned: keys::pinned(provider).next().is_some(),
-            dead: provider
-                .links
+            dead: link
                 .iter()
                 .filter_map(|link| Some(dead(provider, link.dead.as_deref()?)))
                 .collect(),

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use api::Setup;
 
+use super::identity;
 use super::render::{self, Context};
 use crate::env;
 use crate::failure::{Failure, Result};
@@ -52,6 +53,9 @@ pub(crate) fn write(places: &Places, setup: &Setup, settings: &Settings) -> Resu
         &places.files.join("allowed_signers"),
         setup.allowed_signers.as_bytes(),
     )?;
+    for identity in identity::identities(&places.files, setup, &choice) {
+        places::keep_private(&identity.file, identity.text.as_bytes())?;
+    }
     link(&places.files)?;
     let text = config(places, setup, &choice, settings)?;
     // Last: it names the others.
@@ -108,6 +112,7 @@ pub(super) fn remove(folder: &Path) -> Result<()> {
         let name = name.to_string_lossy();
         let ours = LINKS.contains(&name.as_ref())
             || ["gitconfig", "allowed_signers", "setup.json"].contains(&name.as_ref())
+            || name.starts_with("user-lnk_")
             || (name.starts_with("ca-") && name.ends_with(".pem"));
         if ours {
             fs::remove_file(entry.path())

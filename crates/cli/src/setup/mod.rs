@@ -3,6 +3,7 @@
 pub(crate) mod chain;
 pub(crate) mod files;
 pub(crate) mod git;
+mod identity;
 pub(crate) mod include;
 pub(crate) mod render;
 mod system;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use api::{Setup, SetupProvider};
 
+use super::identity;
 use crate::matching;
 use crate::settings::{Settings, SetupChoice};
 
@@ -64,6 +65,8 @@ impl<'a> Context<'a> {
             );
         }
         self.user(&mut text);
+        // After the general name: Git keeps the last value.
+        text.push_str(&identity::conditions(self.files, self.setup, self.choice));
         text
     }
 
@@ -197,7 +200,7 @@ fn shell_word(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
-fn line(text: &mut String, key: &str, value: &str) {
+pub(super) fn line(text: &mut String, key: &str, value: &str) {
     text.push_str(&format!("{key} = {}\n", quoted(value)));
 }
 

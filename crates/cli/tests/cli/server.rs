@@ -329,6 +329,7 @@ pub(crate) fn provider(git_url: &str) -> SetupProvider {
             login: Some("ann".to_owned()),
             name: Some("Ann Example".to_owned()),
             email: Some("ann@users.example.com".to_owned()),
+            rules: vec![],
             keys: vec![],
             dead: None,
         }],

@@ -20,6 +20,7 @@ mod links;
 mod me;
 mod meta;
 mod providers;
+mod rules;
 mod settings;
 mod tokens;
 mod users;
@@ -94,6 +95,8 @@ fn account_side() -> OpenApiRouter<App> {
         .routes(routes!(links::list, links::begin))
         .routes(routes!(links::unlink))
         .routes(routes!(links::finish))
+        .routes(routes!(rules::list, rules::add))
+        .routes(routes!(rules::remove))
         .routes(routes!(keys::list))
         .routes(routes!(keys::regenerate))
         .routes(routes!(workspaces::list, workspaces::add))

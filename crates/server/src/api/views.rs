@@ -4,7 +4,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use broker::{
     ApiTokenView, Binding, CredentialAsk, CredentialGiven, DraftId, DraftView, GrantView,
     Invitation, KeyView, KindView, LinkStatus, LinkView, NamedEvent, NewWorkspace, ProviderInput,
-    ProviderView, SessionView, SetupLink, SetupProvider, SetupView, SignAsk, TestReport,
+    ProviderView, RuleView, SessionView, SetupLink, SetupProvider, SetupView, SignAsk, TestReport,
     UseOutcome, UseReport, UserView, WorkspaceView,
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -222,6 +222,17 @@ pub(super) fn event(it: NamedEvent) -> api::Event {
     }
 }
 
+pub(super) fn rule(it: RuleView) -> api::Rule {
+    api::Rule {
+        id: it.id,
+        pattern: it.pattern,
+        link: it.link,
+        login: it.login,
+        provider: it.provider,
+        created_at: it.created_at,
+    }
+}
+
 pub(super) fn setup(it: SetupView) -> api::Setup {
     api::Setup {
         version: it.version,
@@ -251,6 +262,7 @@ fn setup_link(it: SetupLink) -> api::SetupLink {
         login: it.login,
         name: it.name,
         email: it.email,
+        rules: it.rules,
         keys: it.keys,
         dead: it.dead,
     }
