@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::agent::{self, Attachment};
-use crate::commands::{account, config, login, logout, status};
+use crate::commands::{account, config, login, logout, rule, status};
 use crate::credential::askpass;
 use crate::credential::helper::{self, Chain};
 use crate::doctor;
@@ -71,6 +71,11 @@ enum Command {
     Key {
         #[command(subcommand)]
         action: KeyAction,
+    },
+    /// Choose between several accounts
+    Account {
+        #[command(subcommand)]
+        part: AccountPart,
     },
     /// Change how this command line behaves
     Config {
@@ -156,6 +161,36 @@ enum KeyAction {
         /// The account's login, where several are linked
         #[arg(long)]
         account: Option<String>,
+    },
+}
+
+#[derive(Subcommand)]
+enum AccountPart {
+    /// Which account answers for which host, owner or path
+    Rule {
+        #[command(subcommand)]
+        action: RuleAction,
+    },
+}
+
+#[derive(Subcommand)]
+enum RuleAction {
+    /// Show the rules
+    List,
+    /// Let an account answer for a host (its default), an owner or a path; the most specific rule wins
+    Add {
+        /// HOST, HOST/OWNER or HOST/OWNER/REPOSITORY; * and ? are wildcards
+        pattern: String,
+        /// The account's login
+        login: String,
+        /// The provider's name, where the login is linked at several
+        #[arg(long)]
+        provider: Option<String>,
+    },
+    /// Remove a rule
+    Remove {
+        /// As `list` shows it
+        pattern: String,
     },
 }
 
@@ -273,6 +308,9 @@ fn perform(command: Command) -> Result<()> {
             },
         ),
         Command::Key { action } => action.run(),
+        Command::Account {
+            part: AccountPart::Rule { action },
+        } => action.run(),
         Command::Config {
             setting: ConfigSetting::WaitForLink { value },
         } => config::wait_for_link(value),
@@ -307,6 +345,20 @@ impl KeyAction {
             Self::Rotate { provider, account } => {
                 account::rotate_key(&provider, account.as_deref())
             }
+        }
+    }
+}
+
+impl RuleAction {
+    fn run(self) -> Result<()> {
+        match self {
+            Self::List => rule::list(),
+            Self::Add {
+                pattern,
+                login,
+                provider,
+            } => rule::add(&pattern, &login, provider.as_deref()),
+            Self::Remove { pattern } => rule::remove(&pattern),
         }
     }
 }

@@ -153,6 +153,8 @@ page_routes! {
     User get "/" => pages::home::page;
     User get "/preferences" => pages::home::preferences;
     User get "/preferences/linked-accounts" => pages::linked_accounts::page;
+    User post "/preferences/linked-accounts/rules" => pages::linked_accounts::add_rule;
+    User post "/preferences/linked-accounts/rules/{id}/remove" => pages::linked_accounts::remove_rule;
     User post "/link/{provider}" => pages::link::begin;
     User post "/link/{provider}/relink" => pages::link::relink;
     User post "/links/{id}/finish" => pages::link::finish;

@@ -18,7 +18,7 @@ const LINKED_ACCOUNTS: &str = "/preferences/linked-accounts";
 const SSH_KEYS: &str = "/preferences/ssh-keys";
 
 /// Who asks.
-enum Caller {
+pub(super) enum Caller {
     /// The user, by an API token.
     User(Server),
     /// This workspace, which may only look.
@@ -26,7 +26,7 @@ enum Caller {
 }
 
 impl Caller {
-    fn find(places: &Places) -> Result<Self> {
+    pub(super) fn find(places: &Places) -> Result<Self> {
         let Some(token) = settings::api_token()? else {
             return Server::of_workspace(places).map(Self::Workspace);
         };
@@ -192,7 +192,7 @@ fn known(server: &Server, provider: &str) -> Result<SetupProvider> {
         })
 }
 
-fn is_called(wanted: &str, name: &str, id: &str) -> bool {
+pub(super) fn is_called(wanted: &str, name: &str, id: &str) -> bool {
     name.eq_ignore_ascii_case(wanted) || id == wanted
 }
 
@@ -225,14 +225,14 @@ fn only<T>(
 }
 
 /// A page of the console, at the address that the server calls its own.
-fn page(server: &Server, path: &str) -> String {
+pub(super) fn page(server: &Server, path: &str) -> String {
     let meta: Option<Meta> = server.get("/api/v1/meta").ok();
     let base = meta.map_or_else(|| server.url().to_owned(), |meta| meta.public_url);
     format!("{}{path}", base.trim_end_matches('/'))
 }
 
 /// Prints a page's address, and opens it where this machine has a screen.
-fn open(url: &str) {
+pub(super) fn open(url: &str) {
     let url = say::clean(url);
     say::out(format_args!("Open {url}"));
     let screen = ["DISPLAY", "WAYLAND_DISPLAY"]

@@ -1,29 +1,97 @@
-//! `/preferences/linked-accounts`: every provider with this user's links there.
+//! `/preferences/linked-accounts`: every provider with this user's links there, and the rules between them.
 
 use askama::Template;
-use axum::response::IntoResponse;
-use broker::{AsUser, OfferedProvider};
+use axum::{
+    extract::{Path, State},
+    http::StatusCode,
+    response::IntoResponse,
+};
+use axum_extra::extract::Form;
+use broker::{AsUser, LinkId, OfferedProvider, RuleId, RuleView};
+use serde::Deserialize;
 
-use super::{Answer, Frame, show};
-use crate::security::FormTargets;
+use super::{Answer, Frame, done, show_as};
+use crate::{app::App, problem::Failure, security::FormTargets};
+
+const RULES: &str = "/preferences/linked-accounts#rules";
 
 #[derive(Template)]
 #[template(path = "linked_accounts.html")]
 struct LinkedAccountsPage {
     frame: Frame,
+    fault: Option<Failure>,
     providers: Vec<OfferedProvider>,
+    rules: Vec<RuleView>,
+    entered: NewRule,
     manager: bool,
+}
+
+impl LinkedAccountsPage {
+    async fn of(user: &AsUser, frame: Frame) -> Result<Self, Failure> {
+        Ok(Self {
+            frame,
+            fault: None,
+            providers: user.offered().await?,
+            rules: user.rules().await?,
+            entered: NewRule::default(),
+            manager: user.site_manager().is_ok(),
+        })
+    }
+
+    /// Whether there is anything to choose between.
+    fn chooses(&self) -> bool {
+        !self.rules.is_empty() || self.providers.iter().any(|one| one.links.len() > 1)
+    }
+
+    fn show(&self, status: StatusCode) -> Answer {
+        let targets = FormTargets::of(self.providers.iter().map(|provider| provider.url.as_str()));
+        let response = show_as(status, self)?;
+        Ok((axum::Extension(targets), response).into_response())
+    }
 }
 
 /// `GET /preferences/linked-accounts`.
 pub async fn page(user: AsUser, frame: Frame) -> Answer {
-    let providers = user.offered().await?;
-    let targets = FormTargets::of(providers.iter().map(|provider| provider.url.as_str()));
-    let manager = user.site_manager().is_ok();
-    let response = show(&LinkedAccountsPage {
-        frame,
-        providers,
-        manager,
-    })?;
-    Ok((axum::Extension(targets), response).into_response())
+    LinkedAccountsPage::of(&user, frame)
+        .await?
+        .show(StatusCode::OK)
+}
+
+/// The form of a new rule.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct NewRule {
+    pattern: String,
+    link: String,
+}
+
+/// `POST /preferences/linked-accounts/rules`: lets a link answer for a pattern.
+pub async fn add_rule(
+    State(app): State<App>,
+    user: AsUser,
+    frame: Frame,
+    Form(form): Form<NewRule>,
+) -> Answer {
+    match user
+        .add_rule(&form.pattern, &LinkId(form.link.clone()))
+        .await
+    {
+        Ok(rule) => {
+            let words = format!("{} answers for {} from now on.", rule.login, rule.pattern);
+            Ok(done(&app, RULES, &words))
+        }
+        Err(refused) => {
+            let failure = Failure::from(refused).mendable()?;
+            let status = failure.status;
+            let mut page = LinkedAccountsPage::of(&user, frame).await?;
+            (page.fault, page.entered) = (Some(failure), form);
+            page.show(status)
+        }
+    }
+}
+
+/// `POST /preferences/linked-accounts/rules/{id}/remove`: removes a rule.
+pub async fn remove_rule(State(app): State<App>, user: AsUser, Path(id): Path<String>) -> Answer {
+    user.remove_rule(&RuleId(id)).await?;
+    Ok(done(&app, RULES, "The rule is removed."))
 }
