@@ -14,7 +14,7 @@ mod steps;
 mod table;
 
 pub use provider::{PROVIDERS, Provider, Row, Way};
-pub use steps::link;
+pub use steps::{link, link_as};
 pub use table::{Cell, STEPS, Table};
 
 /// The developer of the demo.

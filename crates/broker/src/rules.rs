@@ -2,14 +2,13 @@
 
 use std::collections::HashSet;
 
-use forge::Site;
 use secrets::random_id;
 use store::{Link, LinkId, Provider, Rule, RuleId, StoreError, Unique};
 use url::Url;
 
 use crate::{
-    AsUser, Refused, Result, audit::Entry, context::site_of, keys::kind_of, matching::rule_path,
-    views::RuleView,
+    AsUser, ProviderContext, Refused, Result, audit::Entry, context::site_of, keys::kind_of,
+    matching::rule_path, views::RuleView,
 };
 
 /// The longest pattern that is kept.
@@ -45,7 +44,7 @@ impl AsUser {
             .filter(|link| link.unlinking_at.is_none())
             .ok_or_else(|| Refused::not_found("link"))?;
         let provider = self.broker.provider_context(&link.provider_id).await?;
-        let pattern = normal(pattern, &provider.row, &provider.site)?;
+        let pattern = normal(pattern, &provider)?;
         if store.rules_of(&self.user.id).await?.len() >= MOST_RULES {
             return Err(
                 Refused::invalid(format!("there are {MOST_RULES} rules already"))
@@ -137,7 +136,8 @@ fn view(rule: &Rule, link: &Link, provider: &Provider) -> RuleView {
 
 /// A pattern as it is kept: with the address of Git over HTTPS in front, so that one rule serves HTTPS
 /// and SSH whatever host it was written with.
-fn normal(pattern: &str, provider: &Provider, site: &Site) -> Result<String> {
+fn normal(pattern: &str, at: &ProviderContext) -> Result<String> {
+    let (provider, site) = (&at.row, &at.site);
     let written = pattern.trim().trim_start_matches("https://");
     let Some(git) = &site.git else {
         return Err(Refused::invalid(format!(
@@ -159,6 +159,11 @@ fn normal(pattern: &str, provider: &Provider, site: &Site) -> Result<String> {
     let base = rules::segments(git.path());
     if !base.is_empty() && segments.starts_with(&base) {
         segments.drain(..base.len());
+    }
+    if let Some(prefix) = at.kind.https_segment()
+        && segments.first().is_some_and(|first| first == prefix)
+    {
+        segments.remove(0);
     }
     let all: Vec<String> = base.into_iter().chain(segments).collect();
     Ok([vec![address], all].concat().join("/"))

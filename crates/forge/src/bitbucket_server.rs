@@ -204,6 +204,10 @@ impl Kind for BitbucketServer {
         Some(Call::new(Method::GET, url, read).header("accept", "text/plain, */*"))
     }
 
+    fn https_segment(&self) -> Option<&'static str> {
+        Some("scm")
+    }
+
     fn git_username(&self, login: &str) -> String {
         match self.auth {
             // A minted token goes with the name of its owner.

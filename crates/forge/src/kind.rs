@@ -83,6 +83,11 @@ pub trait Kind: Sync {
         login.to_owned()
     }
 
+    /// The segment between the address and the owner in URLs over HTTPS that SSH does not have.
+    fn https_segment(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Which uploads one key gets; empty where keys are pasted by hand.
     fn usages(&self) -> &'static [Usage] {
         &[]

@@ -63,7 +63,23 @@ fn cell<T>(outcome: Result<T>) -> Cell {
 }
 
 /// Presses *Link* in the console and *Approve* at the provider, as often as it asks.
+///
+/// # Errors
+/// When a page is missing or refuses.
 pub fn link(provider: &Provider, browser: &mut Browser, world: &World) -> Result<Page> {
+    link_as(DEVELOPER, provider, browser, world)
+}
+
+/// The same with the provider's account `login`.
+///
+/// # Errors
+/// As [`link`].
+pub fn link_as(
+    login: &str,
+    provider: &Provider,
+    browser: &mut Browser,
+    world: &World,
+) -> Result<Page> {
     let page = browser.open(&format!("{}/preferences/linked-accounts", world.url))?;
     let form = page.form(&format!("/link/{}", provider.id))?;
     let mut page = browser.submit(&form, &[])?;
@@ -73,7 +89,7 @@ pub fn link(provider: &Provider, browser: &mut Browser, world: &World) -> Result
             break;
         }
         let consent = page.form("").context("the provider's consent page")?;
-        let answer = [("account", DEVELOPER), ("decision", "approve")];
+        let answer = [("account", login), ("decision", "approve")];
         page = browser.submit(&consent, &answer)?;
     }
     if page.status != 200 || !page.url.as_str().starts_with(&world.url) {

@@ -77,7 +77,10 @@ impl Core {
             Ask::Refresh => self
                 .server()
                 .and_then(|server| self.known.refresh(&server))
-                .map(|setup| Answer::Setup(Box::new(Setup::clone(&setup)))),
+                .map(|setup| {
+                    self.credentials.keep_links(&setup);
+                    Answer::Setup(Box::new(Setup::clone(&setup)))
+                }),
             Ask::Status => Ok(Answer::Status(self.status())),
             Ask::Forget => {
                 self.forget();

@@ -38,6 +38,8 @@ pub(super) struct Credentials {
     slots: Mutex<HashMap<Key, Arc<Mutex<Slot>>>>,
     /// Tokens that Git said were refused, by id.
     refused: Mutex<HashSet<String>>,
+    /// What decided between the links, as last heard.
+    choice: Mutex<Option<Choice>>,
     /// What was handed out lately, for a Git that does not send `state[]`.
     handed: Mutex<VecDeque<(SecretString, String)>>,
 }
@@ -48,6 +50,16 @@ struct Key {
     address: Address,
     path: Option<String>,
     username: Option<String>,
+}
+
+/// The rules of every link, the default of its provider first.
+type Choice = Vec<(Option<String>, Vec<String>)>;
+
+fn choice(setup: &Setup) -> Choice {
+    let links = setup.providers.iter().flat_map(|provider| &provider.links);
+    links
+        .map(|link| (link.id.clone(), link.rules.clone()))
+        .collect()
 }
 
 #[derive(Default)]
@@ -207,8 +219,13 @@ impl Credentials {
         answer
     }
 
-    /// Drops credentials of links that are gone or dead.
+    /// Drops credentials of links that are gone or dead, and all of them where another link may answer.
     pub(super) fn keep_links(&self, setup: &Setup) {
+        let choice = choice(setup);
+        let before = locked(&self.choice).replace(choice.clone());
+        if before.is_some_and(|before| before != choice) {
+            locked(&self.slots).clear();
+        }
         let alive = |link: &str| {
             let mut links = setup.providers.iter().flat_map(|provider| &provider.links);
             links.any(|one| one.id.as_deref() == Some(link) && one.dead.is_none())
