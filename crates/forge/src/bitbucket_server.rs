@@ -207,7 +207,6 @@ impl Kind for BitbucketServer {
     fn https_segment(&self) -> Option<&'static str> {
         Some("scm")
     }
-
     fn git_username(&self, login: &str) -> String {
         match self.auth {
             // A minted token goes with the name of its owner.

@@ -62,9 +62,14 @@ impl Stage {
 
     /// Approves whatever is asked, until the console shows the result.
     async fn approve(&self, browser: &mut Browser<'_>, url: &str) -> Answer {
+        self.approve_as("ann", browser, url).await
+    }
+
+    /// The same with the account `login`.
+    async fn approve_as(&self, login: &str, browser: &mut Browser<'_>, url: &str) -> Answer {
         let mut url = url.to_owned();
         for _ in 0..3 {
-            let back = self.forge.approve(&url, "ann").await.unwrap();
+            let back = self.forge.approve(&url, login).await.unwrap();
             let answer = browser.get(path_of(&back)).await;
             if answer.status != StatusCode::SEE_OTHER || answer.location().starts_with('/') {
                 return answer;
@@ -459,4 +464,108 @@ async fn an_application_link_can_be_moved_to_oauth_2() {
         .await
         .json::<::api::Provider>();
     assert_eq!(provider.kind, "bitbucket-server");
+}
+
+#[tokio::test]
+async fn rules_choose_between_two_accounts_of_one_provider() {
+    let stage = Stage::new(GITLAB).await;
+    stage.forge.add_account("ann-work");
+    let mut ann = stage.site.signed_in("ann", Role::SiteManager).await;
+    let id = stage.register(&mut ann, "gitlab").await;
+    for login in ["ann", "ann-work"] {
+        assert!(!ann.get(LINKED_ACCOUNTS).await.text.contains("id=\"rules\""));
+        let url = stage.begin(&mut ann, &id).await;
+        let done = stage.approve_as(login, &mut ann, &url).await;
+        assert_eq!(done.location(), LINKED_ACCOUNTS, "{}", done.text);
+    }
+    let script = stage.site.script("ann").await;
+    let links = script.get("/api/v1/links").await.json::<Vec<api::Link>>();
+    let work = links.iter().find(|link| link.login == "ann-work").unwrap();
+    let rules = format!("{LINKED_ACCOUNTS}/rules");
+    let form = |pattern| [("pattern", pattern), ("link", work.id.as_str())];
+
+    let wrong = ann.post(&rules, &form("elsewhere.example.com/work")).await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST, "{}", wrong.text);
+    assert!(
+        wrong.text.contains("elsewhere.example.com/work\""),
+        "what was typed is kept"
+    );
+    assert!(
+        wrong.text.contains("Begin the pattern with localhost:"),
+        "{}",
+        wrong.text
+    );
+
+    let host = stage
+        .forge
+        .url()
+        .trim_start_matches("https://")
+        .trim_end_matches('/')
+        .to_owned();
+    let pattern = format!("{host}/work");
+    let typed = format!("https://{host}/Work/");
+    let added = ann.post(&rules, &form(&typed)).await;
+    assert_eq!(added.status, StatusCode::SEE_OTHER, "{}", added.text);
+    assert!(
+        ann.get(LINKED_ACCOUNTS)
+            .await
+            .text
+            .contains(&format!("<code>{pattern}</code>"))
+    );
+    let again = ann.post(&rules, &form(&pattern)).await;
+    assert_eq!(again.status, StatusCode::CONFLICT, "{}", again.text);
+    let listed = script.get("/api/v1/rules").await.json::<Vec<api::Rule>>();
+    assert_eq!((listed.len(), listed[0].login.as_str()), (1, "ann-work"));
+
+    // Without a path the default answers, which is the oldest link until another is chosen.
+    let first = |page: &str| page.find("<h3>ann-work</h3>") < page.find("<h3>ann</h3>");
+    assert!(!first(&ann.get(LINKED_ACCOUNTS).await.text));
+    ann.post(&rules, &form(&host)).await;
+    assert!(first(&ann.get(LINKED_ACCOUNTS).await.text));
+
+    let removed = ann
+        .post(&format!("{rules}/{}/remove", listed[0].id), &[])
+        .await;
+    assert_eq!(removed.status, StatusCode::SEE_OTHER, "{}", removed.text);
+    let left = script.get("/api/v1/rules").await.json::<Vec<api::Rule>>();
+    assert_eq!(left.len(), 1);
+}
+
+#[tokio::test]
+async fn nobody_makes_or_removes_rules_with_anothers_links() {
+    let stage = Stage::new(GITLAB).await;
+    let mut ann = stage.site.signed_in("ann", Role::SiteManager).await;
+    let id = stage.register(&mut ann, "gitlab").await;
+    let url = stage.begin(&mut ann, &id).await;
+    stage.approve(&mut ann, &url).await;
+    let script = stage.site.script("ann").await;
+    let link = script
+        .get("/api/v1/links")
+        .await
+        .json::<Vec<api::Link>>()
+        .remove(0);
+    let host = stage
+        .forge
+        .url()
+        .trim_start_matches("https://")
+        .trim_end_matches('/')
+        .to_owned();
+    let new = json!({"pattern": host, "link": link.id});
+    let rule = script.post("/api/v1/rules", &new).await.json::<api::Rule>();
+
+    stage.site.signed_in("bob", Role::Member).await;
+    let bob = stage.site.script("bob").await;
+    let made = bob.post("/api/v1/rules", &new).await;
+    assert_eq!(made.status, StatusCode::NOT_FOUND, "{}", made.text);
+    let path = format!("/api/v1/rules/{}", rule.id);
+    let removed = bob.call(axum::http::Method::DELETE, &path, None).await;
+    assert_eq!(removed.status, StatusCode::NOT_FOUND, "{}", removed.text);
+    assert_eq!(
+        script
+            .get("/api/v1/rules")
+            .await
+            .json::<Vec<api::Rule>>()
+            .len(),
+        1
+    );
 }

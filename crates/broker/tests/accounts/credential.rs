@@ -1,6 +1,6 @@
 //! Handing out credentials: who answers for a host, what is recorded, what it costs.
 
-use broker::{CredentialAsk, LinkId, RefusedKind, UseOutcome, UseReport};
+use broker::{CredentialAsk, LinkId, RefusedKind, UnlinkOptions, UseOutcome, UseReport};
 use testforge::{Endpoint, Fault, Shape};
 
 use crate::stage::{self, GITLAB, Special, Stage, give, linked, refusal};
@@ -54,21 +54,51 @@ async fn hosts_that_are_not_ours_or_not_linked_are_left_to_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_links_at_one_provider_are_a_tie_unless_the_url_names_one() {
+async fn of_two_links_at_one_provider_the_oldest_answers_unless_the_url_names_the_other() {
     let (stage, workspace) = linked(GITLAB).await;
+    let ann = stage.ann.links().await.unwrap().remove(0);
     stage.forge.add_account("bob");
     let bob = stage.link_as("bob").await;
-    let refused = refusal(&stage, &workspace).await;
-    assert_eq!(refused.kind, RefusedKind::Tie);
-    assert!(
-        refused.detail.contains("ann at Forge and bob at Forge"),
-        "{refused}"
-    );
+    assert_eq!(give(&stage, &workspace).await.link, ann.id);
     let ask = CredentialAsk {
         username: Some("bob".into()),
         ..stage.ask()
     };
     assert_eq!(workspace.credential(&ask).await.unwrap().link, bob.id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_most_specific_rule_answers_and_rules_that_fit_equally_well_are_a_tie() {
+    let (stage, workspace) = linked(GITLAB).await;
+    let ann = LinkId(stage.ann.links().await.unwrap().remove(0).id);
+    stage.forge.add_account("bob");
+    let bob = LinkId(stage.link_as("bob").await.id);
+    let host = stage.ask().host;
+    for (pattern, link) in [("a*", &ann), ("*b", &bob), ("work", &bob)] {
+        let pattern = format!("{host}/{pattern}");
+        stage.ann.add_rule(&pattern, link).await.unwrap();
+    }
+    let at = |path: &str| CredentialAsk {
+        path: Some(path.into()),
+        ..stage.ask()
+    };
+    let given = workspace.credential(&at("work/app.git")).await.unwrap();
+    assert_eq!(given.link, bob.0);
+    let refused = workspace.credential(&at("ab/app.git")).await.unwrap_err();
+    assert_eq!(refused.kind, RefusedKind::Tie);
+    assert!(
+        refused.detail.contains("ann at Forge and bob at Forge"),
+        "{refused}"
+    );
+    // A rule goes with its link.
+    stage
+        .ann
+        .unlink(&bob, UnlinkOptions::default())
+        .await
+        .unwrap();
+    let given = workspace.credential(&at("work/app.git")).await.unwrap();
+    assert_eq!(given.link, ann.0);
+    assert_eq!(stage.ann.rules().await.unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
