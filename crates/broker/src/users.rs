@@ -259,9 +259,14 @@ impl AsSiteManager {
     /// user stop answering at once, and the provider tokens that those workspaces were handed end.
     ///
     /// # Errors
-    /// `not-found`; `conflict` where nobody could manage the site then.
+    /// `not-found`; `conflict` where it is the site manager's own account, or nobody could manage the
+    /// site then.
     pub async fn set_suspended(&self, id: &UserId, suspended: Suspended) -> Result<UserView> {
         let user = self.known(id).await?;
+        if suspended == Suspended::Yes && user.id == self.user.id {
+            return Err(Refused::conflict("you cannot suspend yourself")
+                .hint("ask another site manager to do it"));
+        }
         let store = self.broker.store();
         match suspended {
             Suspended::Yes => {
@@ -290,7 +295,7 @@ impl AsSiteManager {
             .await;
     }
 
-    async fn known(&self, id: &UserId) -> Result<User> {
+    pub(crate) async fn known(&self, id: &UserId) -> Result<User> {
         self.broker
             .store()
             .user(id)

@@ -178,6 +178,7 @@ page_routes! {
     SiteManager get "/manage/overview" => pages::overview::page;
     SiteManager get "/manage/users" => pages::users::page;
     SiteManager post "/manage/users" => pages::users::add;
+    SiteManager get "/manage/users/{id}" => pages::user::page;
     SiteManager post "/manage/users/{id}/role" => pages::users::set_role;
     SiteManager post "/manage/users/{id}/invitation" => pages::users::reinvite;
     SiteManager post "/manage/users/{id}/suspended" => pages::users::set_suspended;

@@ -396,7 +396,7 @@ async fn roles_and_suspension_act_at_once() {
     manager
         .post(
             &format!("/manage/users/{id}/suspended"),
-            &[("suspended", "yes")],
+            &[("suspended", "yes"), ("sure", "yes")],
         )
         .await;
     assert_eq!(bob.get("/").await.status, StatusCode::SEE_OTHER);

@@ -191,6 +191,17 @@ impl Store {
         self.db.all(statement).await
     }
 
+    /// The workspaces a user signed in last, revoked and ended ones too, newest first.
+    pub async fn workspaces_ever(&self, user: &UserId, limit: i64) -> Result<Vec<Workspace>> {
+        let statement = sql("SELECT * FROM workspaces
+             WHERE user_id = $1
+             ORDER BY created_at DESC, id
+             LIMIT $2")
+        .bind(user)
+        .bind(&limit);
+        self.db.all(statement).await
+    }
+
     /// Revokes a workspace of a user.
     pub async fn revoke_workspace(
         &self,

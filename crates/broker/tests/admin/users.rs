@@ -49,6 +49,18 @@ async fn the_last_site_manager_stays() {
 }
 
 #[tokio::test]
+async fn a_site_manager_cannot_suspend_themselves_though_another_is_left() {
+    let (site, root) = Site::managed().await;
+    site.user(&root, "ann", Role::SiteManager).await;
+    let own = site.broker.user_by_name("root").await.unwrap().user().id;
+    let refusal = refused(
+        root.set_suspended(&own, Suspended::Yes).await,
+        RefusedKind::Conflict,
+    );
+    assert_eq!(refusal.detail, "you cannot suspend yourself");
+}
+
+#[tokio::test]
 async fn a_suspended_user_is_refused_everywhere() {
     let (site, root) = Site::managed().await;
     let session = site.session(&root, "ann", Role::Member).await;

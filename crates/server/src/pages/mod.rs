@@ -33,6 +33,7 @@ pub mod setup;
 pub mod sign_in;
 pub mod ssh_keys;
 pub mod text;
+pub mod user;
 pub mod users;
 pub mod workspaces;
 

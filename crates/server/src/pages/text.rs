@@ -48,7 +48,7 @@ pub fn tone(state: &str) -> &'static str {
         "unfinished" | "pending" | "needs-authorization" | "expiring" | "by-hand" | "invited" => {
             "waiting"
         }
-        "dead" | "refused" | "failing" | "suspended" => "bad",
+        "dead" | "refused" | "failing" | "suspended" | "revoked" => "bad",
         _ => "quiet",
     }
 }
@@ -65,6 +65,10 @@ pub fn state(state: &str) -> &str {
         "refused" => "Refused",
         "expiring" => "Expires soon",
         "by-hand" => "Paste by hand",
+        "active" => "Active",
+        "idle" => "Idle too long",
+        "ended" => "Ended",
+        "revoked" => "Revoked",
         "unknown" => "Not known",
         other => other,
     }

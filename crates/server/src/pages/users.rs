@@ -140,6 +140,8 @@ pub async fn set_role(
 #[derive(Debug, Deserialize)]
 pub struct NewSuspension {
     suspended: String,
+    /// Whether the box was ticked that a suspension asks for.
+    sure: Option<String>,
 }
 
 /// `POST /manage/users/{id}/suspended`.
@@ -149,13 +151,15 @@ pub async fn set_suspended(
     Path(id): Path<String>,
     Form(form): Form<NewSuspension>,
 ) -> Answer {
-    let (suspended, word) = match form.suspended.as_str() {
-        "yes" => (Suspended::Yes, "suspended"),
-        "no" => (Suspended::No, "restored"),
+    let (suspended, word) = match (form.suspended.as_str(), form.sure) {
+        ("yes", Some(_)) => (Suspended::Yes, "suspended"),
+        ("yes", None) => return Err(Failure::invalid("sure: tick the box to suspend somebody")),
+        ("no", _) => (Suspended::No, "restored"),
         _ => return Err(Failure::invalid("suspended: it is neither `yes` nor `no`")),
     };
     let user = manager.set_suspended(&UserId(id), suspended).await?;
-    Ok(done(&app, USERS, &format!("{} is {word}.", user.name)))
+    let path = format!("{USERS}/{}", user.id);
+    Ok(done(&app, &path, &format!("{} is {word}.", user.name)))
 }
 
 /// The role of a form or an API call.

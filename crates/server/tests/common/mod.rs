@@ -7,6 +7,8 @@
     clippy::panic
 )]
 
+pub mod stage;
+
 use std::collections::BTreeMap;
 
 use axum::{

@@ -41,6 +41,22 @@ on_every_database! {
         assert_eq!(kept.revoked_at, Some(NOW));
     }
 
+    async fn a_site_manager_sees_workspaces_that_are_over_too(database: Database) {
+        let (ann, stranger) = people(&database).await;
+        let (old, new) = (workspace(&ann), workspace(&ann));
+        let new = Workspace { id: WorkspaceId::from("wsp_new"), created_at: NOW + 1, ..new };
+        database.add_workspace(&hash("w"), &old).await.unwrap();
+        database.add_workspace(&hash("v"), &new).await.unwrap();
+        database.revoke_workspace(&ann, &old.id, NOW).await.unwrap();
+
+        let ever = database.workspaces_ever(&ann, 9).await.unwrap();
+        let ids: Vec<_> = ever.iter().map(|workspace| workspace.id.clone()).collect();
+        assert_eq!(ids, [new.id.clone(), old.id]);
+        assert_eq!(ever[1].revoked_at, Some(NOW));
+        assert_eq!(database.workspaces_ever(&ann, 1).await.unwrap()[0].id, new.id);
+        assert!(database.workspaces_ever(&stranger, 9).await.unwrap().is_empty());
+    }
+
     async fn a_workspace_is_bound_to_its_first_machine(database: Database) {
         let (ann, _) = people(&database).await;
         let workspace = workspace(&ann);
