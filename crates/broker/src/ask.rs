@@ -54,9 +54,11 @@ impl Broker {
     async fn note_answer(&self, provider: &Provider, error: Option<&SendError>, proves: Proves) {
         let Ok(now) = self.now().await else { return };
         let Some(error) = error else {
+            // After an error the success must be seen to be the later one.
+            let failed = provider.last_error_at;
             if provider
                 .last_success_at
-                .is_none_or(|at| now - at >= STALE_S)
+                .is_none_or(|at| now - at >= STALE_S || failed.is_some_and(|failed| failed >= at))
             {
                 self.noted(self.store().note_success(&provider.id, now).await);
             }
@@ -71,11 +73,11 @@ impl Broker {
         };
         self.noted(
             self.store()
-                .note_error(&provider.id, &error.to_string(), now)
+                .note_error(&provider.id, &worded(error), now)
                 .await,
         );
         if error.fault() == Fault::Admin {
-            let alarm = alarm(error);
+            let alarm = worded(error);
             self.noted(self.store().set_alarm(&provider.id, &alarm, now).await);
         }
     }
@@ -97,7 +99,7 @@ enum Proves {
     Application,
 }
 
-/// How an alarm begins that is about reaching the provider, not about our application there.
+/// How an alarm or error begins that is about reaching the provider, not about our application there.
 const UNREACHED: &str = "its address: ";
 
 impl Proves {
@@ -106,11 +108,19 @@ impl Proves {
     }
 }
 
-fn alarm(error: &SendError) -> String {
+fn worded(error: &SendError) -> String {
     match error {
         SendError::Refused(_) => error.to_string(),
         _ => format!("{UNREACHED}{error}"),
     }
+}
+
+/// Why a provider could not be reached, if the last request to it did not arrive there.
+pub(crate) fn unreached(provider: &Provider) -> Option<&str> {
+    let succeeded = provider.last_success_at.unwrap_or(i64::MIN);
+    let later = provider.last_error_at.is_some_and(|at| at > succeeded);
+    let error = provider.last_error.as_deref().filter(|_| later)?;
+    error.strip_prefix(UNREACHED)
 }
 
 /// Why a call to `provider` brought nothing, for whoever waits for it.
@@ -190,8 +200,8 @@ mod tests {
 
     #[test]
     fn a_good_answer_ends_only_the_alarm_that_it_disproves() {
-        let address = alarm(&SendError::Tls("unknown issuer".into()));
-        let secret = alarm(&SendError::Refused(Refusal::TokenRejected));
+        let address = worded(&SendError::Tls("unknown issuer".into()));
+        let secret = worded(&SendError::Refused(Refusal::TokenRejected));
         assert!(Proves::Address.ends(&address) && !Proves::Address.ends(&secret));
         assert!(Proves::Application.ends(&address) && Proves::Application.ends(&secret));
     }

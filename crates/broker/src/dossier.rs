@@ -1,9 +1,13 @@
 //! What a site manager sees of one user: links, keys, workspaces and what happened last. Never a secret.
 
-use store::{EventFilter, NamedEvent, Workspace};
+use forge::AuthStyle;
+use store::{EventFilter, Link, NamedEvent, Provider, User, Workspace};
 
 use crate::{
-    AsSiteManager, Result, UserId, lifetimes,
+    AsSiteManager, Broker, Result, UserId,
+    diagnose::{Case, Finding, LinkCase, at_provider, of_user, of_workspaces},
+    keys::kind_of,
+    lifetimes,
     users::UserView,
     views::{KeyView, LinkView},
     workspaces::WorkspaceView,
@@ -99,27 +103,119 @@ impl AsSiteManager {
     /// `not-found`.
     pub async fn dossier(&self, id: &UserId) -> Result<Dossier> {
         let user = self.known(id).await?;
-        let (store, now) = (self.broker.store(), self.broker.now().await?);
         let links = self.broker.link_views(&user).await?;
         let keys = self.broker.key_views(&user).await?;
-        let seen = |workspace: &Workspace| WorkspaceSeen {
-            workspace: WorkspaceView::of(workspace),
-            state: WorkspaceState::of(workspace, now),
-        };
-        let workspaces = store.workspaces_ever(id, MOST_WORKSPACES).await?;
         let of_user = EventFilter {
             user_id: Some(id.clone()),
             ..EventFilter::default()
         };
-        let events = store.events(&of_user, None, SEARCHED).await?;
+        let events = self.broker.store().events(&of_user, None, SEARCHED).await?;
         let failures = events.iter().filter(|event| failed(event));
         Ok(Dossier {
             user: UserView::of(&user),
             links,
             keys,
-            workspaces: workspaces.iter().map(seen).collect(),
+            workspaces: self.broker.workspaces_seen(&user).await?,
             failures: failures.take(FAILURES).cloned().collect(),
             latest: events.into_iter().take(LATEST).collect(),
         })
+    }
+}
+
+impl AsSiteManager {
+    /// Why a user's Git does not work, as far as this server knows: first whether they may sign in, then
+    /// each provider that is offered or linked, then their workspaces. Nothing is asked of a provider.
+    ///
+    /// # Errors
+    /// `not-found`.
+    pub async fn diagnose_user(&self, id: &UserId) -> Result<Vec<Finding>> {
+        let user = self.known(id).await?;
+        let (broker, store) = (&self.broker, self.broker.store());
+        let keys = broker.key_views(&user).await?;
+        let mut links = store.links_of(id).await?;
+        links.retain(|link| link.unlinking_at.is_none());
+        let mut findings: Vec<Finding> = of_user(&user).into_iter().collect();
+        for provider in store.providers().await? {
+            let own = links.extract_if(.., |link| link.provider_id == provider.id);
+            let own: Vec<Link> = own.collect();
+            for link in &own {
+                findings.push(broker.diagnose(&user, &provider, Some(link), &keys).await?);
+            }
+            if own.is_empty() && provider.disabled_at.is_none() {
+                findings.push(broker.diagnose(&user, &provider, None, &keys).await?);
+            }
+        }
+        findings.push(of_workspaces(&broker.workspaces_seen(&user).await?));
+        Ok(findings)
+    }
+}
+
+impl Broker {
+    async fn diagnose(
+        &self,
+        user: &User,
+        provider: &Provider,
+        link: Option<&Link>,
+        keys: &[KeyView],
+    ) -> Result<Finding> {
+        let kind = kind_of(provider)?;
+        let grants = match link {
+            Some(link) => self.store().grants_of(&link.id).await?,
+            None => Vec::new(),
+        };
+        let last_failure = match grants.iter().any(|grant| grant.failures > 0) {
+            true => self.last_failure(user, provider).await?,
+            false => None,
+        };
+        let of_link = link.map(|link| link.id.as_str());
+        // Where there are no accounts, the key is the user's own.
+        let has_key = link.is_some() || kind.auth() == AuthStyle::None;
+        let key = keys.iter().find(|key| {
+            has_key
+                && key.provider_id == provider.id.as_str()
+                && key.link.as_deref() == of_link
+                && key.retired_at.is_none()
+        });
+        at_provider(&Case {
+            now: self.now().await?,
+            user: &user.name,
+            provider,
+            kind,
+            link: link.map(|link| LinkCase {
+                link,
+                grants: &grants,
+                last_failure: last_failure.as_deref(),
+            }),
+            key,
+        })
+    }
+
+    /// What the audit log says of the last refresh that failed for a user at a provider.
+    async fn last_failure(&self, user: &User, provider: &Provider) -> Result<Option<String>> {
+        let filter = EventFilter {
+            user_id: Some(user.id.clone()),
+            provider_id: Some(provider.id.clone()),
+            action: Some("grant.refresh-failed".to_owned()),
+            ..EventFilter::default()
+        };
+        let events = self.store().events(&filter, None, 1).await?;
+        let detail = events.into_iter().next().map(|event| event.event.detail);
+        Ok(detail.map(|detail| match detail.split_once(": ") {
+            Some((_, why)) => why.to_owned(),
+            None => detail,
+        }))
+    }
+
+    async fn workspaces_seen(&self, user: &User) -> Result<Vec<WorkspaceSeen>> {
+        let now = self.now().await?;
+        let ever = self
+            .store()
+            .workspaces_ever(&user.id, MOST_WORKSPACES)
+            .await?;
+        let seen = |workspace: &Workspace| WorkspaceSeen {
+            workspace: WorkspaceView::of(workspace),
+            state: WorkspaceState::of(workspace, now),
+        };
+        Ok(ever.iter().map(seen).collect())
     }
 }

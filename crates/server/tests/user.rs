@@ -117,3 +117,34 @@ async fn nobody_is_offered_their_own_suspension() {
     assert_eq!(root.post(&form, &sure).await.status, StatusCode::CONFLICT);
     assert_eq!(root.get("/").await.status, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn says_why_git_does_not_work_and_what_to_do() {
+    let stage = Stage::new(GITLAB).await;
+    let mut manager = stage.site.signed_in("root", Role::SiteManager).await;
+    let provider = stage.register(&mut manager, "gitlab").await;
+    let mut ann = stage.site.signed_in("ann", Role::Member).await;
+    let path = format!("/manage/users/{}", id_of(&stage.site, "ann").await);
+
+    let before = manager.get(&path).await.text;
+    assert!(before.contains("No account is linked at Forge."));
+    assert!(before.contains("Ask ann to link one under Preferences &#62; Linked accounts."));
+    let url = stage.begin(&mut ann, &provider).await;
+    stage.approve(&mut ann, &url).await;
+    let linked = manager.get(&path).await.text;
+    assert!(
+        linked.contains("The account ann is linked, and Forge has the key."),
+        "{linked}"
+    );
+
+    stage.site.store.advance(3600).await.unwrap();
+    let script = stage.site.script("ann").await;
+    let key = script.get("/api/v1/keys").await;
+    let key = key.json::<Vec<::api::Key>>().remove(0);
+    drop(stage.forge);
+    let regenerate = format!("/preferences/ssh-keys/{}/regenerate", key.id);
+    ann.post(&regenerate, &[]).await;
+    let away = manager.get(&path).await.text;
+    assert!(away.contains("Forge could not be reached:"), "{away}");
+    assert!(away.contains("Check the network between this server and the provider"));
+}

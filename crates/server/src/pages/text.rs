@@ -44,11 +44,15 @@ pub fn initials(name: &str) -> String {
 /// The class of a state's badge: what its colour means, beside its words.
 pub fn tone(state: &str) -> &'static str {
     match state {
-        "linked" | "present" | "ok" | "enabled" | "active" => "good",
-        "unfinished" | "pending" | "needs-authorization" | "expiring" | "by-hand" | "invited" => {
-            "waiting"
-        }
-        "dead" | "refused" | "failing" | "suspended" | "revoked" => "bad",
+        "linked" | "present" | "ok" | "enabled" | "active" | "good" => "good",
+        "unfinished"
+        | "pending"
+        | "needs-authorization"
+        | "expiring"
+        | "by-hand"
+        | "invited"
+        | "note" => "waiting",
+        "dead" | "refused" | "failing" | "suspended" | "revoked" | "broken" => "bad",
         _ => "quiet",
     }
 }
@@ -65,6 +69,9 @@ pub fn state(state: &str) -> &str {
         "refused" => "Refused",
         "expiring" => "Expires soon",
         "by-hand" => "Paste by hand",
+        "good" => "Works",
+        "note" => "To know",
+        "broken" => "Broken",
         "active" => "Active",
         "idle" => "Idle too long",
         "ended" => "Ended",

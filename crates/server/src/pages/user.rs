@@ -1,8 +1,8 @@
-//! `/manage/users/{id}`: one user with links, keys, workspaces and what happened last, and the suspension.
+//! `/manage/users/{id}`: one user: why Git does not work for them, what is theirs, and the suspension.
 
 use askama::Template;
 use axum::extract::Path;
-use broker::{AsSiteManager, Dossier, UserId};
+use broker::{AsSiteManager, Dossier, Finding, UserId};
 use url::form_urlencoded;
 
 use super::{Answer, Frame, show};
@@ -12,6 +12,8 @@ use super::{Answer, Frame, show};
 struct UserPage {
     frame: Frame,
     dossier: Dossier,
+    /// Why Git does not work for this user, part by part.
+    findings: Vec<Finding>,
     /// Every event of this user, as an address.
     audit: String,
     /// Whether it is the viewer's own account, which cannot be suspended.
@@ -20,13 +22,16 @@ struct UserPage {
 
 /// `GET /manage/users/{id}`.
 pub async fn page(manager: AsSiteManager, frame: Frame, Path(id): Path<String>) -> Answer {
-    let dossier = manager.dossier(&UserId(id)).await?;
+    let id = UserId(id);
+    let dossier = manager.dossier(&id).await?;
+    let findings = manager.diagnose_user(&id).await?;
     let viewer = frame.viewer().map(|viewer| viewer.name.as_str());
     let is_own = viewer == Some(dossier.user.name.as_str());
     show(&UserPage {
         frame,
         audit: audit(&dossier.user.name),
         dossier,
+        findings,
         is_own,
     })
 }

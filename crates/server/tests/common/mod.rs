@@ -32,6 +32,7 @@ pub const MACHINE: &str = "machine-of-ann-0123456789";
 /// One installation.
 pub struct Site {
     pub broker: Broker,
+    pub store: Store,
     pub router: Router,
     pub public_url: String,
     _folder: TempDir,
@@ -50,7 +51,7 @@ impl Site {
         let store = Store::open(&url).await.unwrap();
         let address = Url::parse(public_url).unwrap();
         let broker = Broker::new(
-            store,
+            store.clone(),
             Keyring::generate(),
             BrokerConfig::new(address.clone()),
         );
@@ -58,6 +59,7 @@ impl Site {
         let router = app::router(app).unwrap();
         Self {
             broker,
+            store,
             router,
             public_url: public_url.to_owned(),
             _folder: folder,
