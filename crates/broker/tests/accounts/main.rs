@@ -4,6 +4,7 @@
 
 mod consent;
 mod credential;
+mod diagnose;
 mod freshness;
 mod link;
 mod refresh;
