@@ -93,7 +93,7 @@ fn failed(event: &NamedEvent) -> bool {
     let event = &event.event;
     let last = event.action.rsplit('.').next().unwrap_or_default();
     let key_refused = event.action == "key.upload" && event.detail.ends_with(": refused");
-    matches!(last, "dead" | "refuse") || last.ends_with("failed") || key_refused
+    matches!(last, "dead" | "refuse" | "give-up") || last.ends_with("failed") || key_refused
 }
 
 impl AsSiteManager {

@@ -28,6 +28,7 @@ mod link;
 mod links;
 mod matching;
 mod mint;
+mod overview;
 mod providers;
 mod reconcile;
 mod refresh;
@@ -67,6 +68,7 @@ pub use dossier::{Dossier, WorkspaceSeen, WorkspaceState};
 pub use forge::GuideStep;
 pub use link::{CallbackQuery, LinkOutcome};
 pub use matching::CredentialAsk;
+pub use overview::{Hour, LinkNumbers, Overview};
 pub use providers::{
     Check, Consequences, DraftView, Force, KindView, ProviderInput, ProviderView, ScannedHostKey,
     TestReport,

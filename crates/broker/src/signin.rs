@@ -278,7 +278,10 @@ impl Broker {
             .await?;
         let found = found.ok_or_else(|| {
             let hint = "make a new one under Preferences > Sign-in";
-            unauthenticated("this API token is unknown, revoked or has ended", hint)
+            unauthenticated(
+                "this API token is unknown, revoked or has ended, or its user is suspended",
+                hint,
+            )
         })?;
         if found
             .api_token

@@ -86,7 +86,7 @@ impl Broker {
         let WorkspaceUser { workspace, user } = found.ok_or_else(|| {
             Refused::new(
                 RefusedKind::Unauthenticated,
-                "this workspace's token is unknown, revoked or has ended",
+                "this workspace's token is unknown, revoked or has ended, or its user is suspended",
             )
             .hint("run `forgepass login` again")
         })?;

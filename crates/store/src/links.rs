@@ -1,6 +1,6 @@
 //! The bonds between our users and their accounts at providers.
 
-use crate::column::row;
+use crate::column::{row, words};
 use crate::db::sql;
 use crate::error::Result;
 use crate::{LinkId, ProviderId, Store, UserId};
@@ -39,7 +39,48 @@ row! {
     }
 }
 
+words! {
+    /// Whether a link works, as far as its rows show.
+    pub enum LinkCondition {
+        /// It has a grant for Git.
+        Linked = "linked",
+        /// It has none: its second consent or its minting is missing.
+        Unfinished = "unfinished",
+        /// Its tokens are dead.
+        Dead = "dead",
+    }
+}
+
+row! {
+    /// How many links of a provider are in a condition.
+    pub struct LinkCount {
+        /// The provider.
+        pub provider_id: ProviderId,
+        /// The condition.
+        pub condition: LinkCondition,
+        /// How many.
+        pub number: i64,
+    }
+}
+
+/// Its plan is checked in `plans.rs`.
+pub(crate) const LINKS_BY_CONDITION: &str = "SELECT provider_id, condition, count(*) AS number
+     FROM (SELECT l.provider_id,
+                  CASE WHEN l.dead_at IS NOT NULL THEN 'dead'
+                       WHEN EXISTS (SELECT 1 FROM grants g
+                                    WHERE g.link_id = l.id AND g.purpose = 'git') THEN 'linked'
+                       ELSE 'unfinished' END AS condition
+           FROM links l
+           WHERE l.unlinking_at IS NULL) c
+     GROUP BY provider_id, condition
+     ORDER BY provider_id, condition";
+
 impl Store {
+    /// Links by provider and condition, without those being removed, in one read.
+    pub async fn count_links_by_condition(&self) -> Result<Vec<LinkCount>> {
+        self.db.all(sql(LINKS_BY_CONDITION)).await
+    }
+
     /// Adds a link, or adopts the one that the user already has with this account: that one
     /// keeps its id and age, takes the account's new names and is alive again. Returns what is
     /// stored.

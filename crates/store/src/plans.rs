@@ -4,6 +4,7 @@ use sqlx::Row as _;
 
 use crate::Store;
 use crate::db::Db;
+use crate::links::LINKS_BY_CONDITION;
 use crate::view::CREDENTIAL_VIEW;
 use crate::workspaces::WORKSPACE_BY_TOKEN;
 
@@ -40,4 +41,15 @@ async fn a_credential_scans_nothing_but_the_few_providers() {
             "{steps:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn the_overview_looks_each_links_grant_up_by_an_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("forgepass.db").display());
+    let store = Store::open(&url).await.unwrap();
+
+    let steps = plan(&store, LINKS_BY_CONDITION).await;
+    let by_link = |step: &String| step.starts_with("SEARCH g ") && step.contains("link_id=?");
+    assert!(steps.iter().any(by_link), "{steps:?}");
 }

@@ -17,6 +17,7 @@ use crate::{
 
 pub mod audit;
 pub mod audit_export;
+pub mod chart;
 pub mod device;
 pub mod error;
 pub mod git_oauth;

@@ -14,6 +14,12 @@ pub fn time(at: &i64) -> String {
     }
 }
 
+/// `07:00`, in UTC: an hour of a chart.
+pub fn hour(at: &i64) -> String {
+    let minutes = at.rem_euclid(24 * 60 * 60) / 60;
+    format!("{:02}:{:02}", minutes / 60, minutes % 60)
+}
+
 /// `2026-11-22T07:42:00Z`, for machines.
 pub fn iso(at: &i64) -> String {
     Timestamp::from_second(*at)
@@ -149,6 +155,7 @@ mod tests {
     fn times_are_in_utc() {
         assert_eq!(time(&1_795_333_320), "22 Nov 2026, 07:42 UTC");
         assert_eq!(iso(&0), "1970-01-01T00:00:00Z");
+        assert_eq!(hour(&1_795_333_320), "07:42");
         assert_eq!(time(&i64::MAX), "an unknown time");
     }
 

@@ -116,4 +116,24 @@ on_every_database! {
         assert!(database.remove_rule(&has.ann, &rule.id).await.unwrap());
         assert!(database.rules_of(&has.ann).await.unwrap().is_empty());
     }
+
+    async fn counts_links_by_provider_and_condition(database: Database) {
+        let it = linked(&database).await;
+        let half = database.add_link(&link(&it.ben, &it.provider, "200")).await.unwrap();
+        let dead = database.add_link(&link(&it.ben, &it.provider, "300")).await.unwrap();
+        let gone = database.add_link(&link(&it.ben, &it.provider, "400")).await.unwrap();
+        database.put_grant(&grant(&half.id, "manage")).await.unwrap();
+        database.put_grant(&grant(&dead.id, "git")).await.unwrap();
+        database.mark_link_dead(&dead.id, "over", NOW).await.unwrap();
+        database.begin_unlink(&it.ben, &gone.id, NOW).await.unwrap();
+
+        let counts = database.count_links_by_condition().await.unwrap();
+        let counts: Vec<_> = counts.iter().map(|it| (it.condition, it.number)).collect();
+        let expected = [
+            (LinkCondition::Dead, 1),
+            (LinkCondition::Linked, 1),
+            (LinkCondition::Unfinished, 1),
+        ];
+        assert_eq!(counts, expected);
+    }
 }
