@@ -226,6 +226,9 @@ pub struct SetupProvider {
     pub name: String,
     /// Where Git over HTTPS starts, such as `https://git.example.com/gitlab`; none where the kind has no HTTPS credential.
     pub git_url: Option<String>,
+    /// What URLs over HTTPS have between `git_url` and the owner, and URLs over SSH have not.
+    #[serde(default)]
+    pub https_segment: Option<String>,
     /// PEM certificates to trust for `git_url`, besides the system's.
     pub ca_pem: Option<String>,
     /// The user of SSH addresses, usually `git`.

@@ -193,6 +193,7 @@ fn candidate<'a>(provider: &'a Viewed<'_>) -> Option<Candidate<'a, &'a ViewedLin
     Some(Candidate {
         name: &provider.row.name,
         git: provider.site.git.as_ref()?,
+        segment: provider.kind.https_segment(),
         links,
     })
 }

@@ -37,6 +37,8 @@ pub(crate) struct Candidate<'a, L> {
     pub(crate) name: &'a str,
     /// Where its Git over HTTPS starts.
     pub(crate) git: &'a Url,
+    /// What stands between that and the owner, where something does.
+    pub(crate) segment: Option<&'static str>,
     /// This user's links there, the oldest first.
     pub(crate) links: Vec<Held<'a, L>>,
 }
@@ -108,13 +110,6 @@ impl Place {
         let base = segments(git.path());
         path.starts_with(&base).then_some(base.len())
     }
-
-    /// The repository's path behind a provider's address, where Git told one.
-    fn path_below(&self, git: &Url) -> Option<String> {
-        let path = self.path.as_ref()?;
-        let below = path.get(segments(git.path()).len()..)?;
-        Some(below.join("/"))
-    }
 }
 
 /// The index of the candidate and the link that answer, out of `candidates`.
@@ -179,8 +174,11 @@ fn by_rule<L: Copy>(
             held.rules.iter().map(path)
         })
         .collect();
-    let git = candidates[links[0].0].git;
-    let path = place.path_below(git);
+    let nearest = &candidates[links[0].0];
+    let path = place
+        .path
+        .as_ref()
+        .map(|path| rules::path_below(&path.join("/"), nearest.git.path(), nearest.segment));
     let rules = rules.iter().map(|(rule, at)| (rule.as_str(), *at));
     match rules::best(path.as_deref(), rules) {
         rules::Best::One(at) => vec![at],
@@ -316,6 +314,7 @@ mod tests {
             .map(|(name, git, logins)| Candidate {
                 name,
                 git,
+                segment: None,
                 links: logins
                     .iter()
                     .enumerate()
@@ -470,11 +469,13 @@ mod tests {
             Candidate {
                 name: "one",
                 git: &"https://git.example.com".parse().unwrap(),
+                segment: None,
                 links: vec![held("ann", 1)],
             },
             Candidate {
                 name: "two",
                 git: &"https://git.example.com".parse().unwrap(),
+                segment: None,
                 links: vec![held("bob", 2)],
             },
         ];
@@ -516,6 +517,7 @@ mod tests {
         let candidates = [Candidate {
             name: "forge",
             git: &"https://git.example.com/gitlab".parse().unwrap(),
+            segment: None,
             links: vec![held("ann", "ann"), bob],
         }];
         let place = Place::parse(&ask("git.example.com", path)).unwrap();

@@ -154,19 +154,10 @@ fn normal(pattern: &str, at: &ProviderContext) -> Result<String> {
         ))
         .hint(format!("begin the pattern with {address}")));
     }
-    let mut segments = rules::segments(path);
-    check(pattern, &segments)?;
-    let base = rules::segments(git.path());
-    if !base.is_empty() && segments.starts_with(&base) {
-        segments.drain(..base.len());
-    }
-    if let Some(prefix) = at.kind.https_segment()
-        && segments.first().is_some_and(|first| first == prefix)
-    {
-        segments.remove(0);
-    }
-    let all: Vec<String> = base.into_iter().chain(segments).collect();
-    Ok([vec![address], all].concat().join("/"))
+    check(pattern, &rules::segments(path))?;
+    let below = rules::path_below(path, git.path(), at.kind.https_segment());
+    let whole = format!("{}/{below}", rule_address(git));
+    Ok(whole.trim_end_matches('/').to_owned())
 }
 
 fn check(pattern: &str, segments: &[String]) -> Result<()> {

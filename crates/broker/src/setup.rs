@@ -113,6 +113,7 @@ fn setup_provider(provider: &Provider, own: &Own<'_>) -> Result<SetupProvider> {
         git_url: site
             .git
             .map(|url| url.as_str().trim_end_matches('/').to_owned()),
+        https_segment: kind.https_segment().map(str::to_owned),
         ca_pem: provider.ca_pem.clone(),
         ssh_user: provider.ssh_user.clone(),
         ssh_addresses: provider.ssh_addresses.clone(),

@@ -157,6 +157,8 @@ pub struct SetupProvider {
     pub name: String,
     /// Where Git over HTTPS starts; none where the kind has no HTTPS credential.
     pub git_url: Option<String>,
+    /// What URLs over HTTPS have between `git_url` and the owner, and URLs over SSH have not.
+    pub https_segment: Option<String>,
     /// PEM certificates to trust for `git_url`, besides the system's.
     pub ca_pem: Option<String>,
     /// The user of SSH addresses.

@@ -113,14 +113,13 @@ pub(crate) fn remote_path(provider: &SetupProvider, remote: &str) -> Option<Stri
     if let Ok(url) = Url::parse(remote)
         && remote.contains("://")
     {
-        let base = provider
-            .git_url
-            .as_deref()
-            .filter(|_| url.scheme() == "https");
-        let base = base.and_then(|base| Url::parse(base).ok());
-        let depth = base.map_or(0, |base| segments(base.path()).count());
-        let below: Vec<&str> = segments(url.path()).skip(depth).collect();
-        return Some(below.join("/"));
+        let base = provider.git_url.as_deref().map(Url::parse);
+        return Some(match (url.scheme(), base) {
+            ("https", Some(Ok(base))) => {
+                rules::path_below(url.path(), base.path(), provider.https_segment.as_deref())
+            }
+            _ => url.path().to_owned(),
+        });
     }
     remote.split_once(':').map(|(_place, path)| path.to_owned())
 }
@@ -184,6 +183,7 @@ pub(crate) mod tests {
             id: id.to_owned(),
             name: id.to_owned(),
             git_url: Some(git_url.to_owned()),
+            https_segment: None,
             ca_pem: None,
             ssh_user: "git".to_owned(),
             ssh_addresses: ssh.iter().map(|&address| address.to_owned()).collect(),

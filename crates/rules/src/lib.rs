@@ -34,17 +34,30 @@ pub fn segments(path: &str) -> Vec<String> {
         .collect()
 }
 
+/// What of a repository's path over HTTPS stands behind its provider's address: `base`, and `segment`,
+/// which some providers put before the owner and SSH does not have.
+pub fn path_below(path: &str, base: &str, segment: Option<&str>) -> String {
+    let path = segments(path);
+    let mut below = path.as_slice();
+    below = below
+        .strip_prefix(segments(base).as_slice())
+        .unwrap_or(below);
+    if let (Some((first, rest)), Some(segment)) = (below.split_first(), segment)
+        && first == segment
+    {
+        below = rest;
+    }
+    below.join("/")
+}
+
 /// How closely `rule` (a path with wildcards; empty: every repository) fits `path`, a repository's path
 /// behind its provider's address; none where it does not fit. Of an unknown path no more can be said
 /// than that it is one, so only the empty rule fits it.
 pub fn weight(rule: &str, path: Option<&str>) -> Option<Weight> {
     let rule = segments(rule);
     let path = path.map(segments).unwrap_or_default();
-    // Bitbucket Server puts this segment before the project over HTTPS, and not over SSH.
-    let behind_scm = path.strip_prefix(&["scm".to_owned()]);
-    let fits = is_prefix(&rule, &path) || behind_scm.is_some_and(|path| is_prefix(&rule, path));
     let letters = |segment: &String| segment.chars().filter(|c| !"*?".contains(*c)).count();
-    fits.then(|| Weight {
+    is_prefix(&rule, &path).then(|| Weight {
         segments: rule.len(),
         letters: rule.iter().map(letters).sum(),
     })
@@ -138,10 +151,11 @@ mod tests {
     }
 
     #[test]
-    fn the_project_of_bitbucket_server_is_found_behind_its_prefix() {
-        assert!(fits("PROJ", "scm/proj/app.git"));
-        assert!(fits("proj", "proj/app.git"));
-        assert!(fits("scm/app", "scm/app"));
+    fn the_path_behind_an_address_is_the_same_as_over_ssh() {
+        let scm = Some("scm");
+        assert_eq!(path_below("/git/scm/PROJ/app.git", "/git", scm), "proj/app");
+        assert_eq!(path_below("git/proj/app", "git/", scm), "proj/app");
+        assert_eq!(path_below("scm/app", "/", None), "scm/app");
     }
 
     #[test]

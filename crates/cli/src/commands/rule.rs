@@ -5,6 +5,7 @@ use api::{Link, NewRule, Rule, Setup};
 use super::account::{Caller, is_called, open, page};
 use crate::control::{self, Ask};
 use crate::failure::{Failure, Result};
+use crate::http::Server;
 use crate::places::Places;
 use crate::say;
 
@@ -40,12 +41,8 @@ pub(crate) fn list() -> Result<()> {
 /// No such link, several of them, a pattern of another host, or the server does not answer.
 pub(crate) fn add(pattern: &str, login: &str, provider: Option<&str>) -> Result<()> {
     let places = Places::find()?;
-    let server = match Caller::find(&places)? {
-        Caller::User(server) => server,
-        Caller::Workspace(server) => {
-            open(&page(&server, RULES));
-            return Ok(());
-        }
+    let Some(server) = user_or_page(&places)? else {
+        return Ok(());
     };
     let links: Vec<Link> = server.get("/api/v1/links")?;
     let here = |link: &&Link| {
@@ -87,12 +84,8 @@ pub(crate) fn add(pattern: &str, login: &str, provider: Option<&str>) -> Result<
 /// No such rule, or the server does not answer.
 pub(crate) fn remove(pattern: &str) -> Result<()> {
     let places = Places::find()?;
-    let server = match Caller::find(&places)? {
-        Caller::User(server) => server,
-        Caller::Workspace(server) => {
-            open(&page(&server, RULES));
-            return Ok(());
-        }
+    let Some(server) = user_or_page(&places)? else {
+        return Ok(());
     };
     let rules: Vec<Rule> = server.get("/api/v1/rules")?;
     let wanted = pattern.trim_end_matches('/');
@@ -112,6 +105,17 @@ pub(crate) fn remove(pattern: &str) -> Result<()> {
         say::clean(&rule.pattern)
     ));
     Ok(())
+}
+
+/// The user's API; a workspace may not change rules, so it is led to the page.
+fn user_or_page(places: &Places) -> Result<Option<Server>> {
+    match Caller::find(places)? {
+        Caller::User(server) => Ok(Some(server)),
+        Caller::Workspace(server) => {
+            open(&page(&server, RULES));
+            Ok(None)
+        }
+    }
 }
 
 /// The rules in a workspace's set-up data, which names their paths alone.

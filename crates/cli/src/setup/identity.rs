@@ -81,12 +81,12 @@ fn text(link: &SetupLink, choice: &SetupChoice) -> Option<String> {
 fn urls(provider: &SetupProvider, rule: &str) -> Vec<String> {
     let mut bases = Vec::new();
     if let Some(url) = provider.git_url.as_deref() {
-        bases.push(format!("{url}/"));
+        let segment = provider.https_segment.as_deref();
+        let segment = segment.map(|one| format!("{one}/")).unwrap_or_default();
+        bases.push(format!("{url}/{segment}"));
         if let Some(rest) = url.strip_prefix("https://") {
-            bases.push(format!("https://*@{rest}/"));
+            bases.push(format!("https://*@{rest}/{segment}"));
         }
-        // Bitbucket Server's addresses for HTTPS have this before the project.
-        bases.push(format!("{url}/scm/"));
     }
     let user = &provider.ssh_user;
     for address in &provider.ssh_addresses {

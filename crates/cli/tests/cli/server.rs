@@ -320,6 +320,7 @@ pub(crate) fn provider(git_url: &str) -> SetupProvider {
         id: "prv_1".to_owned(),
         name: "GitLab".to_owned(),
         git_url: Some(git_url.to_owned()),
+        https_segment: None,
         ca_pem: None,
         ssh_user: "git".to_owned(),
         ssh_addresses: vec!["git.example.com".to_owned()],

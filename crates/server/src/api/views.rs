@@ -248,6 +248,7 @@ fn setup_provider(it: SetupProvider) -> api::SetupProvider {
         id: it.id,
         name: it.name,
         git_url: it.git_url,
+        https_segment: it.https_segment,
         ca_pem: it.ca_pem,
         ssh_user: it.ssh_user,
         ssh_addresses: it.ssh_addresses,
