@@ -274,7 +274,7 @@ pub(crate) fn blob_of(line: &str) -> &str {
 
 /// The algorithm of a new key: the kind's demand where it accepts one only, else the site's setting,
 /// else what the kind prefers.
-fn choose(kind: &dyn Kind, setting: Algorithm) -> Result<Algorithm> {
+pub(crate) fn choose(kind: &dyn Kind, setting: Algorithm) -> Result<Algorithm> {
     let accepted = kind.algorithms();
     if accepted.contains(&setting.as_str()) {
         return Ok(setting);

@@ -77,7 +77,7 @@ pub use refused::{Refused, RefusedKind, Result};
 pub use report::{UseOutcome, UseReport};
 pub use secrets::{Algorithm, Keyring};
 pub use sessions::{ApiTokenView, NewApiToken, SessionView};
-pub use settings::SSH_ALGORITHMS;
+pub use settings::{Exception, SSH_ALGORITHMS};
 pub use sign::SignAsk;
 pub use signin::{InvitationView, NewAccount, NewSession, Visitor};
 pub use ssh::agent::Binding;

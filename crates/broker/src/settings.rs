@@ -2,7 +2,10 @@
 
 use secrets::Algorithm;
 
-use crate::{AsSiteManager, Broker, Refused, Result};
+use crate::{
+    AsSiteManager, Broker, ProviderId, Refused, Result,
+    keys::{choose, kind_of},
+};
 
 /// The setting's name in the database.
 const SSH_ALGORITHM: &str = "ssh.algorithm";
@@ -10,6 +13,17 @@ const SSH_ALGORITHM: &str = "ssh.algorithm";
 /// What new keys may be made of, the default first. RSA 3072 is what single kinds demand.
 pub const SSH_ALGORITHMS: [Algorithm; 3] =
     [Algorithm::Ed25519, Algorithm::EcdsaP256, Algorithm::Rsa4096];
+
+/// A provider whose new keys are made of something else than the setting says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exception {
+    /// The provider's id.
+    pub id: ProviderId,
+    /// The provider's name.
+    pub provider: String,
+    /// What its new keys are made of.
+    pub used: Algorithm,
+}
 
 impl Broker {
     /// The algorithm of new SSH keys, where a kind demands none.
@@ -49,6 +63,23 @@ impl AsSiteManager {
         )
         .await;
         Ok(())
+    }
+
+    /// Enabled providers that do not accept `algorithm`, by name, with what their new keys are made of
+    /// instead.
+    pub async fn algorithm_exceptions(&self, algorithm: Algorithm) -> Result<Vec<Exception>> {
+        let mut exceptions = Vec::new();
+        for provider in self.broker.store().providers().await? {
+            let used = choose(kind_of(&provider)?, algorithm)?;
+            if provider.disabled_at.is_none() && used != algorithm {
+                exceptions.push(Exception {
+                    id: provider.id,
+                    provider: provider.name,
+                    used,
+                });
+            }
+        }
+        Ok(exceptions)
     }
 
     /// Working keys by algorithm, each with its name.

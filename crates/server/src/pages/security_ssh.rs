@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::State;
 use axum_extra::extract::Form;
-use broker::{Algorithm, AsSiteManager, KindView, SSH_ALGORITHMS};
+use broker::{Algorithm, AsSiteManager, Exception, KindView, SSH_ALGORITHMS};
 use serde::Deserialize;
 
 use super::{Answer, Frame, done, show, text};
@@ -15,6 +15,8 @@ struct SecuritySshPage {
     frame: Frame,
     fault: Option<Failure>,
     algorithm: &'static str,
+    /// Enabled providers that do not accept the algorithm in force.
+    exceptions: Vec<Exception>,
     choices: Vec<Choice>,
     kinds: Vec<KindView>,
     counts: Vec<(String, i64)>,
@@ -24,42 +26,32 @@ struct SecuritySshPage {
 struct Choice {
     id: &'static str,
     hint: &'static str,
-    /// Configured providers whose kind does not accept it, though it leaves a choice.
-    refused_by: Vec<String>,
+    /// Enabled providers that do not accept it, with what is used there.
+    exceptions: Vec<Exception>,
 }
 
 /// `GET /manage/admin/security/ssh`.
 pub async fn page(manager: AsSiteManager, frame: Frame) -> Answer {
-    let (kinds, providers) = (manager.kinds(None).await?, manager.providers().await?);
-    let refuses =
-        |kind: &KindView, id: &str| kind.algorithms.len() > 1 && !kind.algorithms.contains(&id);
-    let choices = SSH_ALGORITHMS.map(|algorithm| {
+    let mut choices = Vec::new();
+    for algorithm in SSH_ALGORITHMS {
         let id = algorithm.as_str();
-        let refused = providers.iter().filter(|provider| {
-            kinds
-                .iter()
-                .any(|kind| kind.id == provider.kind && refuses(kind, id))
-        });
-        let refused_by = refused.map(|provider| provider.name.clone()).collect();
-        Choice {
+        choices.push(Choice {
             id,
             hint: hint(id),
-            refused_by,
-        }
-    });
-    let counts = manager.key_counts().await?;
-    let page = SecuritySshPage {
+            exceptions: manager.algorithm_exceptions(algorithm).await?,
+        });
+    }
+    let algorithm = manager.ssh_algorithm().await?.as_str();
+    let in_force = choices.iter().find(|choice| choice.id == algorithm);
+    show(&SecuritySshPage {
         frame,
         fault: None,
-        algorithm: manager.ssh_algorithm().await?.as_str(),
-        choices: choices.into(),
-        kinds,
-        counts: counts
-            .into_iter()
-            .map(|(algorithm, count)| (algorithm.to_string(), count))
-            .collect(),
-    };
-    show(&page)
+        algorithm,
+        exceptions: in_force.map_or_else(Vec::new, |choice| choice.exceptions.clone()),
+        choices,
+        kinds: manager.kinds(None).await?,
+        counts: manager.key_counts().await?,
+    })
 }
 
 fn hint(id: &str) -> &'static str {
