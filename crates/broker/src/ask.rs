@@ -108,19 +108,41 @@ impl Proves {
     }
 }
 
+/// How an error begins that is about the provider's own health, not about one account or application.
+const UNWELL: &str = "its answers: ";
+
 fn worded(error: &SendError) -> String {
     match error {
+        SendError::Refused(Refusal::Status(status)) if status.is_server_error() => {
+            format!("{UNWELL}{error}")
+        }
+        SendError::Refused(Refusal::Shape(_)) => format!("{UNWELL}{error}"),
         SendError::Refused(_) => error.to_string(),
         _ => format!("{UNREACHED}{error}"),
     }
 }
 
-/// Why a provider could not be reached, if the last request to it did not arrive there.
-pub(crate) fn unreached(provider: &Provider) -> Option<&str> {
+/// What is wrong with a provider as a whole, to stand after its name, if its last answer showed it.
+/// A refusal of one account says nothing about the provider.
+pub(crate) fn trouble(provider: &Provider) -> Option<String> {
     let succeeded = provider.last_success_at.unwrap_or(i64::MIN);
     let later = provider.last_error_at.is_some_and(|at| at > succeeded);
     let error = provider.last_error.as_deref().filter(|_| later)?;
-    error.strip_prefix(UNREACHED)
+    whole(error)
+}
+
+/// What the last failed request to a provider met, for the site manager.
+pub(crate) fn last_error(provider: &Provider) -> Option<String> {
+    let error = provider.last_error.as_deref()?;
+    Some(whole(error).map_or_else(|| error.to_owned(), |words| format!("it {words}")))
+}
+
+fn whole(error: &str) -> Option<String> {
+    if let Some(why) = error.strip_prefix(UNREACHED) {
+        return Some(format!("could not be reached: {why}"));
+    }
+    let why = error.strip_prefix(UNWELL)?;
+    Some(format!("did not answer as it should: {why}"))
 }
 
 /// Why a call to `provider` brought nothing, for whoever waits for it.

@@ -5,7 +5,7 @@ use store::{Grant, Link, Provider, User};
 
 use crate::{
     Result,
-    ask::unreached,
+    ask::trouble,
     dossier::{WorkspaceSeen, WorkspaceState},
     links::state,
     views::{KeyView, LinkState},
@@ -120,9 +120,9 @@ fn of_provider(case: &Case<'_>) -> Option<Found> {
             "mend its settings under Manage > Admin > Git OAuth, then test the connection",
         ));
     }
-    let why = unreached(provider)?;
+    let what = trouble(provider)?;
     Some(broken(
-        format!("{name} could not be reached: {why}"),
+        format!("{name} {what}"),
         "check the network between this server and the provider, then test the connection under \
          Manage > Admin > Git OAuth",
     ))

@@ -70,8 +70,8 @@ pub use link::{CallbackQuery, LinkOutcome};
 pub use matching::CredentialAsk;
 pub use overview::{Hour, LinkNumbers, Overview};
 pub use providers::{
-    Check, Consequences, DraftView, Force, KindView, ProviderInput, ProviderView, ScannedHostKey,
-    TestReport,
+    Check, Consequences, DraftView, Force, Health, KindView, ProviderInput, ProviderView,
+    ScannedHostKey, TestReport,
 };
 pub use refused::{Refused, RefusedKind, Result};
 pub use report::{UseOutcome, UseReport};

@@ -5,8 +5,8 @@ mod common;
 
 use axum::http::StatusCode;
 use broker::Role;
-use common::stage::{Stage, add, provider_id};
-use testforge::Shape;
+use common::stage::{GITLAB, Stage, add, provider_id};
+use testforge::{Endpoint, Fault, Shape};
 
 #[tokio::test]
 async fn a_provider_that_refuses_the_chosen_algorithm_is_named_with_what_it_gets() {
@@ -43,4 +43,42 @@ async fn a_provider_that_refuses_the_chosen_algorithm_is_named_with_what_it_gets
         .await;
     assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.text);
     assert!(!ann.get(path).await.text.contains(warning), "it is off");
+}
+
+#[tokio::test]
+async fn the_list_says_how_each_provider_stands() {
+    let stage = Stage::new(GITLAB).await;
+    let mut ann = stage.site.signed_in("ann", Role::SiteManager).await;
+    let id = stage.register(&mut ann, "gitlab").await;
+    let list = "/manage/admin/git-oauth";
+    let unused = ann.get(list).await.text;
+    assert!(unused.contains("Not used yet") && unused.contains("no success yet"));
+
+    let url = stage.begin(&mut ann, &id).await;
+    stage.approve(&mut ann, &url).await;
+    let working = ann.get(list).await.text;
+    assert!(working.contains("Working") && working.contains("1 link · 1 key · last success"));
+    assert!(!working.contains("Last error"));
+
+    stage.site.store.advance(100).await.unwrap();
+    stage.forge.fail_next(Endpoint::Keys, Fault::ServerError);
+    let script = stage.site.script("ann").await;
+    let key = script.get("/api/v1/keys").await;
+    let key = key.json::<Vec<::api::Key>>().remove(0);
+    let regenerate = format!("/preferences/ssh-keys/{}/regenerate", key.id);
+    ann.post(&regenerate, &[]).await;
+    for page in [list, &format!("{list}/{id}")] {
+        let away = ann.get(page).await.text;
+        assert!(away.contains("Not answering"), "{away}");
+        assert!(
+            away.contains(": It did not answer as it should: "),
+            "{away}"
+        );
+    }
+    assert!(
+        ann.get("/manage/overview")
+            .await
+            .text
+            .contains("<strong>1</strong><span class=\"muted small\">provider not working")
+    );
 }

@@ -5,7 +5,7 @@ use secrets::Sealed;
 use crate::column::row;
 use crate::db::{Number, Statement, sql};
 use crate::error::Result;
-use crate::{KeyId, LinkId, ProviderId, Store, UserId};
+use crate::{KeyId, LinkId, ProviderCount, ProviderId, Store, UserId};
 
 row! {
     /// A key.
@@ -211,6 +211,15 @@ impl Store {
              WHERE deleted_at IS NULL
              GROUP BY algorithm
              ORDER BY algorithm");
+        self.db.all(statement).await
+    }
+
+    /// Working keys of every provider that has some, in one read.
+    pub async fn count_keys_by_provider(&self) -> Result<Vec<ProviderCount>> {
+        let statement = sql("SELECT provider_id, count(*) AS number FROM ssh_keys
+             WHERE deleted_at IS NULL
+             GROUP BY provider_id
+             ORDER BY provider_id");
         self.db.all(statement).await
     }
 

@@ -176,6 +176,12 @@ fn names_a_provider_that_is_off_wrongly_configured_or_away() {
     });
     let cause = "Forge could not be reached: timed out";
     says(&away, Verdict::Broken, cause, "check the network");
+    let unwell = Well::but(|it| {
+        it.provider.last_error = Some("its answers: the provider answered 500".to_owned());
+        it.provider.last_error_at = Some(NOW);
+    });
+    let cause = "Forge did not answer as it should: the provider answered 500";
+    says(&unwell, Verdict::Broken, cause, "test the connection");
 }
 
 #[test]

@@ -11,7 +11,7 @@ mod view;
 use forge::AuthStyle;
 use secrecy::SecretString;
 use secrets::random_id;
-use store::{DraftId, Provider, ProviderId, StoreError, Unique};
+use store::{DraftId, Provider, ProviderCount, ProviderId, StoreError, Unique};
 
 use crate::{
     AsSiteManager, Broker, Refused, Result,
@@ -22,10 +22,11 @@ pub use change::{Consequences, Force};
 pub use input::ProviderInput;
 pub use scan::ScannedHostKey;
 pub use test::{Check, TestReport};
-pub use view::{DraftView, KindView, ProviderView};
+pub use view::{DraftView, Health, KindView, ProviderView};
 
 use draft::SigningKey;
 use input::{Checked, check, known_kind, plain};
+use view::InUse;
 
 impl Broker {
     /// The row of a new provider.
@@ -94,11 +95,19 @@ impl AsSiteManager {
     /// Every provider, by name.
     pub async fn providers(&self) -> Result<Vec<ProviderView>> {
         let rows = self.broker.store().providers().await?;
-        let counts = self.broker.store().count_links_by_provider().await?;
+        let links = self.broker.store().count_links_by_provider().await?;
+        let keys = self.broker.store().count_keys_by_provider().await?;
+        let of = |counts: &[ProviderCount], id: &ProviderId| {
+            let count = counts.iter().find(|count| count.provider_id == *id);
+            count.map_or(0, |count| count.number)
+        };
         rows.into_iter()
             .map(|row| {
-                let count = counts.iter().find(|count| count.provider_id == row.id);
-                ProviderView::of(&self.broker, row, count.map_or(0, |count| count.number))
+                let in_use = InUse {
+                    links: of(&links, &row.id),
+                    keys: of(&keys, &row.id),
+                };
+                ProviderView::of(&self.broker, row, in_use)
             })
             .collect()
     }
@@ -109,8 +118,11 @@ impl AsSiteManager {
     /// `not-found`.
     pub async fn provider(&self, id: &ProviderId) -> Result<ProviderView> {
         let row = self.row(id).await?;
-        let links = self.broker.store().count_links(id).await?;
-        ProviderView::of(&self.broker, row, links)
+        let in_use = InUse {
+            links: self.broker.store().count_links(id).await?,
+            keys: self.broker.store().count_keys_at(id).await?,
+        };
+        ProviderView::of(&self.broker, row, in_use)
     }
 
     /// Registers a provider.
@@ -132,7 +144,7 @@ impl AsSiteManager {
         }
         let detail = format!("{} ({}) at {}", row.name, row.kind, row.url);
         self.note_at("provider.add", &row.id, detail).await;
-        ProviderView::of(&self.broker, row, 0)
+        ProviderView::of(&self.broker, row, InUse::default())
     }
 
     async fn row(&self, id: &ProviderId) -> Result<Provider> {

@@ -5,7 +5,11 @@ use store::{DraftId, Provider, ProviderId};
 use url::Url;
 
 use super::input::plain;
-use crate::{Broker, Result, context};
+use crate::{
+    Broker, Result,
+    ask::{last_error, trouble},
+    context,
+};
 
 /// One kind of provider, with its guide.
 #[derive(Debug, Clone)]
@@ -86,14 +90,73 @@ pub struct ProviderView {
     pub declared: bool,
     /// Links that exist.
     pub links: i64,
+    /// Keys that work there, or are on their way.
+    pub keys: i64,
+    /// How it stands, as its answers showed.
+    pub health: Health,
     /// What is wrong with its configuration, as its answers showed.
     pub alarm: Option<String>,
     /// When a request to it last succeeded.
     pub last_success_at: Option<i64>,
+    /// What the last failed request met, one sentence without a full stop.
+    pub last_error: Option<String>,
+    /// When it did.
+    pub last_error_at: Option<i64>,
     /// When it was registered.
     pub created_at: i64,
     /// The steps at the provider's side, with the values of this provider to copy.
     pub guide: Vec<GuideStep>,
+}
+
+/// How a provider stands, as its answers showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// It is turned off.
+    Off,
+    /// Its configuration is wrong: a site manager must act.
+    Alarm,
+    /// The last request did not reach it, or it answered that it is broken.
+    Away,
+    /// It answers.
+    Working,
+    /// Nothing was asked of it yet.
+    Unused,
+}
+
+impl Health {
+    fn of(row: &Provider) -> Self {
+        if row.disabled_at.is_some() {
+            Self::Off
+        } else if row.alarm.is_some() {
+            Self::Alarm
+        } else if trouble(row).is_some() {
+            Self::Away
+        } else if row.last_success_at.is_some() {
+            Self::Working
+        } else {
+            Self::Unused
+        }
+    }
+
+    /// The word for pages: `off`, `alarm`, `away`, `working` or `unused`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Alarm => "alarm",
+            Self::Away => "away",
+            Self::Working => "working",
+            Self::Unused => "unused",
+        }
+    }
+}
+
+/// How much of a provider is in use.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct InUse {
+    /// Links that exist.
+    pub(super) links: i64,
+    /// Keys that work.
+    pub(super) keys: i64,
 }
 
 impl KindView {
@@ -111,7 +174,7 @@ impl KindView {
 }
 
 impl ProviderView {
-    pub(super) fn of(broker: &Broker, row: Provider, links: i64) -> Result<Self> {
+    pub(super) fn of(broker: &Broker, row: Provider, in_use: InUse) -> Result<Self> {
         let kind = super::input::known_kind(&row.kind)?;
         let site = context::site_of(kind, &row)?;
         let mut ours = ours(broker, row.public_key.clone())?;
@@ -132,7 +195,11 @@ impl ProviderView {
             narrowing_off: row.narrowing_off_at.is_some(),
             disabled: row.disabled_at.is_some(),
             declared: row.declared_at.is_some(),
-            links,
+            links: in_use.links,
+            keys: in_use.keys,
+            health: Health::of(&row),
+            last_error: last_error(&row),
+            last_error_at: row.last_error_at,
             id: row.id,
             kind: row.kind,
             name: row.name,

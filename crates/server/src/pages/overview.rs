@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::response::{IntoResponse, Redirect};
-use broker::{AsSiteManager, Hour, LinkNumbers, Overview, ProviderView};
+use broker::{AsSiteManager, Health, Hour, LinkNumbers, Overview, ProviderView};
 
 use super::{Answer, Frame, chart::Chart, show};
 
@@ -30,7 +30,7 @@ pub async fn page(manager: AsSiteManager, frame: Frame) -> Answer {
     let overview = manager.overview().await?;
     let alarms = providers
         .iter()
-        .filter(|provider| provider.alarm.is_some())
+        .filter(|provider| matches!(provider.health, Health::Alarm | Health::Away))
         .count();
     let numbers = |provider: &ProviderView| overview.links.get(&provider.id).copied();
     let providers = providers.into_iter().map(|provider| {

@@ -50,7 +50,7 @@ pub fn initials(name: &str) -> String {
 /// The class of a state's badge: what its colour means, beside its words.
 pub fn tone(state: &str) -> &'static str {
     match state {
-        "linked" | "present" | "ok" | "enabled" | "active" | "good" => "good",
+        "linked" | "present" | "ok" | "enabled" | "active" | "good" | "working" => "good",
         "unfinished"
         | "pending"
         | "needs-authorization"
@@ -58,7 +58,9 @@ pub fn tone(state: &str) -> &'static str {
         | "by-hand"
         | "invited"
         | "note" => "waiting",
-        "dead" | "refused" | "failing" | "suspended" | "revoked" | "broken" => "bad",
+        "dead" | "refused" | "failing" | "suspended" | "revoked" | "broken" | "alarm" | "away" => {
+            "bad"
+        }
         _ => "quiet",
     }
 }
@@ -78,6 +80,11 @@ pub fn state(state: &str) -> &str {
         "good" => "Works",
         "note" => "To know",
         "broken" => "Broken",
+        "off" => "Off",
+        "alarm" => "Needs attention",
+        "away" => "Not answering",
+        "working" => "Working",
+        "unused" => "Not used yet",
         "active" => "Active",
         "idle" => "Idle too long",
         "ended" => "Ended",

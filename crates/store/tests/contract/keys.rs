@@ -75,6 +75,9 @@ on_every_database! {
         assert!(database.key_by_fingerprint(&has.ann, "SHA256:one").await.unwrap().is_none());
         assert_eq!(ids(&database.keys_of(&has.ann).await.unwrap()), ["key_two"]);
         assert_eq!(database.count_keys_at(&has.provider).await.unwrap(), 1);
+        let by_provider = database.count_keys_by_provider().await.unwrap();
+        let by_provider: Vec<_> = by_provider.iter().map(|it| (&it.provider_id, it.number)).collect();
+        assert_eq!(by_provider, [(&has.provider, 1)]);
         let counts = database.count_keys_by_algorithm().await.unwrap();
         assert_eq!((counts[0].algorithm.as_str(), counts[0].number), ("ed25519", 1));
     }
