@@ -33,7 +33,11 @@ fn cause(said: &str) -> Failure {
     let hint = said.lines().find_map(|line| line.strip_prefix("hint: "));
     let remote: Vec<&str> = said
         .lines()
-        .filter_map(|line| line.strip_prefix("remote: "))
+        // Over SSH the provider's words come as they are.
+        .filter_map(|line| {
+            line.strip_prefix("remote: ")
+                .or(line.strip_prefix("ERROR: "))
+        })
         .map(str::trim)
         .filter(|line| !line.is_empty())
         .collect();
@@ -57,7 +61,7 @@ fn mend(words: &str) -> &'static str {
     let words = words.to_ascii_lowercase();
     let says = |parts: &[&str]| parts.iter().any(|part| words.contains(part));
     if says(&["saml", "sso"]) {
-        "authorise Forgepass for the organisation: open its single sign-on page at the provider, then link again"
+        "authorise Forgepass (over SSH its key) on the organisation's single sign-on page at the provider, then link again"
     } else if says(&[
         "oauth app access restrictions",
         "organization",
