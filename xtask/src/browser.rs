@@ -1,4 +1,4 @@
-//! A person's browser for the demo: keeps cookies, follows redirects, fills and sends forms.
+//! A person's browser for the demo: keeps cookies, follows redirects and pages that go on, fills and sends forms.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -104,6 +104,11 @@ impl Browser {
                 continue;
             }
             let html = response.body_mut().read_to_string()?;
+            if let Some(next) = onward(&html) {
+                url = url.join(&next)?;
+                (method, fields) = (Method::GET, None);
+                continue;
+            }
             return Ok(Page { url, status, html });
         }
         bail!(
@@ -215,6 +220,13 @@ impl Form {
             .find(|(known, _)| known == name)
             .map(|(_, value)| value.as_str())
     }
+}
+
+/// Where a page goes on to by itself.
+fn onward(html: &str) -> Option<String> {
+    let tag = html.split_once("<meta http-equiv=\"refresh\"")?.1;
+    let content = attribute(tag.split('>').next()?, "content")?;
+    Some(content.strip_prefix("0; url=")?.to_owned())
 }
 
 /// The hidden and pre-filled fields of a form; ticks that are off and buttons are not sent.

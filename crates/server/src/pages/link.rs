@@ -1,24 +1,43 @@
 //! The link flow: to the provider, back through the one callback, and the ways out of a link.
 
 use askama::Template;
-use axum::{
-    extract::{Path, Query, State},
-    response::{IntoResponse, Redirect},
-};
+use axum::extract::{Path, Query, State};
 use axum_extra::extract::Form;
 use broker::{AsUser, CallbackQuery, LinkId, LinkOutcome, LinkView, SigningKeys, UnlinkOptions};
 use secrecy::SecretString;
 use serde::Deserialize;
+use url::Url;
 
 use super::{Answer, Frame, done, show, text::sentence};
 use crate::{app::App, problem::Failure};
 
 const LINKED_ACCOUNTS: &str = "/preferences/linked-accounts";
 
+/// The page between a form of ours and a provider.
+///
+/// Browsers check `form-action` against every redirect that follows a form, and a provider may send people on
+/// to an identity provider that nobody here knows. This page ends that chain: it goes on by itself, without
+/// script, and its policy needs to name nobody. The address stands in this answer alone, which is not kept.
+#[derive(Template)]
+#[template(path = "onward.html")]
+struct OnwardPage {
+    frame: Frame,
+    url: Url,
+    host: String,
+}
+
+fn onward(frame: Frame, url: Url) -> Answer {
+    let host = url.host_str().unwrap_or_default();
+    let host = match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    };
+    show(&OnwardPage { frame, url, host })
+}
+
 /// `POST /link/{provider}`: begins a link and leads to the provider.
-pub async fn begin(user: AsUser, Path(provider): Path<String>) -> Answer {
-    let url = user.begin_link(&provider, None).await?;
-    Ok(Redirect::to(url.as_str()).into_response())
+pub async fn begin(user: AsUser, frame: Frame, Path(provider): Path<String>) -> Answer {
+    onward(frame, user.begin_link(&provider, None).await?)
 }
 
 /// The form of a link to renew.
@@ -30,17 +49,17 @@ pub struct Relink {
 /// `POST /link/{provider}/relink`: the same account again.
 pub async fn relink(
     user: AsUser,
+    frame: Frame,
     Path(provider): Path<String>,
     Form(form): Form<Relink>,
 ) -> Answer {
     let url = user.begin_link(&provider, Some(&LinkId(form.link))).await?;
-    Ok(Redirect::to(url.as_str()).into_response())
+    onward(frame, url)
 }
 
 /// `POST /links/{id}/finish`: the consent for Git that is still missing.
-pub async fn finish(user: AsUser, Path(id): Path<String>) -> Answer {
-    let url = user.finish_git_consent(&LinkId(id)).await?;
-    Ok(Redirect::to(url.as_str()).into_response())
+pub async fn finish(user: AsUser, frame: Frame, Path(id): Path<String>) -> Answer {
+    onward(frame, user.finish_git_consent(&LinkId(id)).await?)
 }
 
 /// What a provider adds to our callback: OAuth 2.0 (RFC 6749 section 4.1.2, RFC 9207) or 1.0a (RFC 5849
@@ -75,10 +94,11 @@ impl From<Returned> for CallbackQuery {
 pub async fn callback(
     State(app): State<App>,
     user: AsUser,
+    frame: Frame,
     Query(returned): Query<Returned>,
 ) -> Answer {
     match user.finish_link(returned.into()).await? {
-        LinkOutcome::SecondConsent(url) => Ok(Redirect::to(url.as_str()).into_response()),
+        LinkOutcome::SecondConsent(url) => onward(frame, url),
         LinkOutcome::Linked(link) => {
             let notice = format!("Linked {} at {}.", link.login, link.provider);
             Ok(done(&app, LINKED_ACCOUNTS, &notice))

@@ -52,8 +52,8 @@ impl Stage {
     /// Presses *Link* and gives the provider's address.
     pub async fn begin(&self, browser: &mut Browser<'_>, id: &str) -> String {
         let sent = browser.post(&format!("/link/{id}"), &[]).await;
-        assert_eq!(sent.status, StatusCode::SEE_OTHER, "{}", sent.text);
-        sent.location().to_owned()
+        assert_eq!(sent.status, StatusCode::OK, "{}", sent.text);
+        onward(&sent).expect("the page that goes on")
     }
 
     /// Approves whatever is asked, until the console shows the result.
@@ -67,10 +67,10 @@ impl Stage {
         for _ in 0..3 {
             let back = self.forge.approve(&url, login).await.unwrap();
             let answer = browser.get(path_of(&back)).await;
-            if answer.status != StatusCode::SEE_OTHER || answer.location().starts_with('/') {
+            let Some(next) = onward(&answer) else {
                 return answer;
-            }
-            url = answer.location().to_owned();
+            };
+            url = next;
         }
         panic!("the dance does not end");
     }
@@ -100,4 +100,12 @@ pub async fn provider_id(browser: &mut Browser<'_>) -> String {
 pub fn path_of(url: &str) -> &str {
     url.strip_prefix("http://localhost:7080")
         .expect("the exact callback")
+}
+
+/// Where the page between us and a provider goes on to by itself.
+pub fn onward(answer: &Answer) -> Option<String> {
+    let (_, rest) = answer
+        .text
+        .split_once("<meta http-equiv=\"refresh\" content=\"0; url=")?;
+    Some(rest.split_once('"')?.0.replace("&#38;", "&"))
 }
