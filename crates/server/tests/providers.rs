@@ -5,8 +5,11 @@ mod common;
 
 use axum::http::StatusCode;
 use broker::Role;
-use common::stage::{GITLAB, Stage, add, provider_id};
-use testforge::{Endpoint, Fault, Shape};
+use common::{
+    Answer, Browser,
+    stage::{GITLAB, Stage, add, provider_id},
+};
+use testforge::{AppSpec, Endpoint, Fault, Shape};
 
 #[tokio::test]
 async fn a_provider_that_refuses_the_chosen_algorithm_is_named_with_what_it_gets() {
@@ -81,4 +84,139 @@ async fn the_list_says_how_each_provider_stands() {
             .text
             .contains("<strong>1</strong><span class=\"muted small\">provider not working")
     );
+}
+
+/// The value of the page's hidden field of this name.
+fn hidden(page: &str, name: &str) -> Option<String> {
+    let (_, rest) = page.split_once(&format!("type=\"hidden\" name=\"{name}\" value=\""))?;
+    Some(rest.split_once('"')?.0.to_owned())
+}
+
+/// A change of the client that has to be confirmed, asked about: the provider's page and the form.
+async fn asked<'a>(
+    stage: &Stage,
+    ann: &mut Browser<'_>,
+    fields: &'a [(&'static str, String)],
+) -> (String, Vec<(&'a str, &'a str)>, String) {
+    let id = stage.register(ann, "gitlab").await;
+    let url = stage.begin(ann, &id).await;
+    stage.approve(ann, &url).await;
+    let path = format!("/manage/admin/git-oauth/{id}");
+    let form: Vec<_> = fields
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let asked = ann.post(&path, &form).await;
+    assert_eq!(asked.status, StatusCode::CONFLICT, "{}", asked.text);
+    let kept = hidden(&asked.text, "kept").expect("the secret is kept");
+    assert!(!asked.text.contains("another-secret") && !kept.contains("another-secret"));
+    let rest = form
+        .into_iter()
+        .filter(|(name, _)| *name != "client_secret");
+    let mut confirmed: Vec<_> = rest.collect();
+    confirmed.push(("confirm", "yes"));
+    (path, confirmed, kept)
+}
+
+fn another_client(stage: &Stage) -> Vec<(&'static str, String)> {
+    let client = ("another-id".to_owned(), "another-secret".to_owned());
+    let mut fields = stage.fields(Some(client));
+    fields.push(("kind", "gitlab".to_owned()));
+    fields
+}
+
+#[tokio::test]
+async fn a_confirmed_change_asks_for_the_client_secret_once() {
+    let stage = Stage::new(GITLAB).await;
+    let mut ann = stage.site.signed_in("ann", Role::SiteManager).await;
+    let app = AppSpec::new("http://localhost:7080/oauth/callback");
+    let (id, secret) = stage.forge.register_app(app).unwrap();
+    let mut fields = another_client(&stage);
+    for (name, value) in &mut fields {
+        match *name {
+            "client_id" => value.clone_from(&id),
+            "client_secret" => value.clone_from(&secret),
+            _ => {}
+        }
+    }
+    let (path, mut form, kept) = asked(&stage, &mut ann, &fields).await;
+    form.push(("kept", &kept));
+    let saved = ann.post(&path, &form).await;
+    assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.text);
+
+    // Only the right secret exchanges a code.
+    let url = stage
+        .begin(&mut ann, path.rsplit('/').next().unwrap())
+        .await;
+    let done = stage.approve(&mut ann, &url).await;
+    assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.text);
+}
+
+#[tokio::test]
+async fn a_kept_secret_is_for_one_person_one_form_one_address_and_ten_minutes() {
+    let stage = Stage::new(GITLAB).await;
+    let mut ann = stage.site.signed_in("ann", Role::SiteManager).await;
+    let mut eve = stage.site.signed_in("eve", Role::SiteManager).await;
+    let fields = another_client(&stage);
+    let (path, mut form, kept) = asked(&stage, &mut ann, &fields).await;
+    let later = kept.split_once(' ').unwrap();
+    let put_off = format!("{} {}", later.0.parse::<i64>().unwrap() + 600, later.1);
+    form.push(("kept", &kept));
+    let refused = |answer: &Answer| {
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.text);
+        assert!(
+            answer
+                .text
+                .contains("it was entered too long ago or for other addresses")
+        );
+        assert!(
+            hidden(&answer.text, "kept").is_none(),
+            "it is asked for again"
+        );
+    };
+    refused(&eve.post(&path, &form).await);
+    let moved: Vec<_> = form
+        .iter()
+        .map(|(name, value)| match *name {
+            "git_url" | "url" => (*name, "https://evil.example.com"),
+            _ => (*name, *value),
+        })
+        .collect();
+    refused(&ann.post(&path, &moved).await);
+    let mut forged = form.clone();
+    forged.retain(|(name, _)| *name != "kept");
+    forged.push(("kept", &put_off));
+    refused(&ann.post(&path, &forged).await);
+
+    let kind = [("kind", "gitlab")];
+    let draft = ann.post("/manage/admin/git-oauth/add", &kind).await;
+    refused(&ann.post(draft.location(), &form).await);
+    stage.site.store.advance(600).await.unwrap();
+    refused(&ann.post(&path, &form).await);
+}
+
+#[tokio::test]
+async fn a_secret_entered_to_test_the_connection_need_not_be_entered_to_save() {
+    let stage = Stage::new(GITLAB).await;
+    let mut ann = stage.site.signed_in("ann", Role::SiteManager).await;
+    let app = AppSpec::new("http://localhost:7080/oauth/callback");
+    let client = stage.forge.register_app(app).unwrap();
+    let mut fields = stage.fields(Some(client));
+    fields[0].1 = "test".to_owned();
+    let kind = [("kind", "gitlab")];
+    let draft = ann.post("/manage/admin/git-oauth/add", &kind).await;
+    let path = draft.location().to_owned();
+    let form: Vec<_> = fields
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let tested = ann.post(&path, &form).await;
+    let kept = hidden(&tested.text, "kept").expect("the secret is kept");
+    let mut save: Vec<_> = form
+        .into_iter()
+        .filter(|(name, _)| !matches!(*name, "client_secret" | "do"))
+        .collect();
+    save.extend([("do", "save"), ("kept", kept.as_str())]);
+    let saved = ann.post(&path, &save).await;
+    assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.text);
 }

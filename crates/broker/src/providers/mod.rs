@@ -4,6 +4,7 @@ mod change;
 mod declare;
 mod draft;
 mod input;
+mod kept;
 mod scan;
 mod test;
 mod view;

@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::{Answer, Frame, show, text};
+use crate::problem::Failure;
 
 /// The list's path.
 pub(super) const GIT_OAUTH: &str = "/manage/admin/git-oauth";
@@ -43,6 +44,8 @@ pub struct ProviderForm {
     pub(super) url: String,
     pub(super) client_id: String,
     pub(super) client_secret: SecretString,
+    /// The client secret of the last sending, sealed.
+    pub(super) kept: String,
     pub(super) consumer_name: String,
     pub(super) description: String,
     pub(super) api_url: String,
@@ -77,6 +80,7 @@ impl ProviderForm {
             url: provider.url.clone(),
             client_id: provider.client_id.clone(),
             client_secret: SecretString::default(),
+            kept: String::new(),
             consumer_name: provider.consumer_name.clone().unwrap_or_default(),
             description: provider.description.clone().unwrap_or_default(),
             api_url: entered(provider.api_url_entered, Some(&provider.api_url)),
@@ -117,6 +121,26 @@ impl ProviderForm {
             disabled: self.disabled.is_some(),
             confirm: self.confirm.is_some(),
         }
+    }
+
+    /// What the broker takes, with the client secret that was entered or the one that is kept. From here on
+    /// the form keeps it, so that it is asked for once, whatever else has to be mended or confirmed.
+    ///
+    /// # Errors
+    /// `invalid` where what is kept is too old or for other addresses; the form then keeps none.
+    pub(super) async fn input_kept(
+        &mut self,
+        manager: &AsSiteManager,
+        id: &str,
+        draft: Option<DraftId>,
+    ) -> Result<ProviderInput, Failure> {
+        let mut input = self.input(draft);
+        let kept = std::mem::take(&mut self.kept);
+        if input.client_secret.is_none() && !kept.is_empty() {
+            input.client_secret = Some(manager.kept_secret(id, &input, &kept).await?);
+        }
+        self.kept = manager.keep_secret(id, &input).await?.unwrap_or_default();
+        Ok(input)
     }
 
     /// Whether the folded part holds anything, so that it should be open.

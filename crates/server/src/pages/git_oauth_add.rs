@@ -106,7 +106,19 @@ pub async fn submit(
     let mut page = AddPage::of(&manager, frame, &draft).await?;
     let kind = std::mem::take(&mut page.form.kind);
     page.form = ProviderForm { kind, ..form };
-    let input = page.form.input(Some(draft));
+    let input = page
+        .form
+        .input_kept(&manager, draft.as_str(), Some(draft.clone()))
+        .await;
+    let input = match input {
+        Ok(input) => input,
+        Err(failure) => {
+            let failure = failure.mendable()?;
+            let status = failure.status;
+            page.fault = Some(failure);
+            return show_as(status, &page);
+        }
+    };
     if page.form.action == "test" {
         match manager.test_input(&input).await {
             Ok(report) => page.report = Some(report),

@@ -100,8 +100,11 @@ pub async fn submit(
     let id = ProviderId(id);
     let mut page = EditPage::of(&manager, frame, &id).await?;
     page.move_to(&form.kind);
-    let input = form.input(None);
     page.form = form;
+    let input = match page.form.input_kept(&manager, id.as_str(), None).await {
+        Ok(input) => input,
+        Err(failure) => return again(page, failure),
+    };
     let found = match manager.preview_change(&id, &input).await {
         Ok(found) => found,
         Err(refused) => return again(page, refused.into()),
