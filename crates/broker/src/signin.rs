@@ -76,6 +76,11 @@ impl Broker {
         Ok(Some(self.one_time_page("/setup", &bearer.plain)))
     }
 
+    /// Whether the set-up was done: there is a site manager.
+    pub async fn is_set_up(&self) -> Result<bool> {
+        Ok(self.store().count_site_managers().await? > 0)
+    }
+
     /// The page of a one-time link.
     pub(crate) fn one_time_page(&self, path: &str, token: &SecretString) -> SecretString {
         format!(

@@ -19,7 +19,7 @@ struct ErrorPage {
     status: u16,
     title: &'static str,
     what: String,
-    next_step: Option<String>,
+    next_step: String,
     help_path: Option<String>,
     support_id: Option<String>,
 }
@@ -36,12 +36,23 @@ pub(crate) fn page(
         status: failure.status.as_u16(),
         title: title(failure),
         what: failure.sentence(),
-        next_step: failure.next_step(),
+        next_step: failure
+            .next_step()
+            .unwrap_or_else(|| fallback(failure.status).to_owned()),
         help_path: failure.help_path.clone(),
         support_id,
     };
     // A page that cannot even say what went wrong still carries the status.
     show_as(failure.status, &page).unwrap_or_else(|_| failure.status.into_response())
+}
+
+/// What to do where nothing better is known.
+fn fallback(status: StatusCode) -> &'static str {
+    if status.is_server_error() {
+        "Try again. If it happens again, tell whoever runs this server the support id below."
+    } else {
+        "Go back and try again, or start from the home page."
+    }
 }
 
 fn title(failure: &Failure) -> &'static str {

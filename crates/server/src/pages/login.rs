@@ -22,6 +22,8 @@ struct LoginPage {
     name: String,
     next: String,
     ended: bool,
+    /// Whether anybody can sign in at all.
+    set_up: bool,
 }
 
 /// Where the person wanted to go.
@@ -52,13 +54,13 @@ pub async fn page(
     if user.is_some() {
         return Ok(Redirect::to(&next).into_response());
     }
-    let (name, ended) = (String::new(), wanted.ended.is_some());
     show(&LoginPage {
         frame,
         fault: None,
-        name,
+        name: String::new(),
         next,
-        ended,
+        ended: wanted.ended.is_some(),
+        set_up: app.broker().is_set_up().await?,
     })
 }
 
@@ -91,6 +93,7 @@ pub async fn submit(
                     name,
                     next,
                     ended: false,
+                    set_up: true,
                 },
             )
         }
