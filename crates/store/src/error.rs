@@ -1,7 +1,12 @@
 //! What can go wrong with the database, as far as callers act on it.
 
+use sqlx::error::DatabaseError;
+use sqlx::migrate::MigrateError;
+
 /// The outcome of a store method.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+const SQLITE_BUSY: u32 = 5;
 
 /// An error of the database.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +26,7 @@ pub enum StoreError {
     Corrupt(String),
     /// The schema could not be brought up to date.
     #[error("the database cannot be brought up to date: {0}")]
-    Migration(#[from] sqlx::migrate::MigrateError),
+    Migration(#[from] MigrateError),
     /// The database cannot be reached, or did not answer in time.
     #[error("the database cannot be reached: {0}")]
     Unavailable(#[source] sqlx::Error),
@@ -78,6 +83,22 @@ impl std::fmt::Display for Unique {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let name = UNIQUES.iter().find(|(unique, ..)| unique == self);
         f.write_str(name.map_or("id", |(_, _, columns)| columns))
+    }
+}
+
+impl StoreError {
+    /// Whether SQLite said `SQLITE_BUSY`, extended or not (<https://sqlite.org/rescode.html#busy>).
+    pub(crate) fn is_busy(&self) -> bool {
+        let (Self::Unavailable(error)
+        | Self::Migration(
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _),
+        )) = self
+        else {
+            return false;
+        };
+        let code = error.as_database_error().and_then(DatabaseError::code);
+        code.and_then(|code| code.parse::<u32>().ok())
+            .is_some_and(|code| code & 0xff == SQLITE_BUSY)
     }
 }
 

@@ -1,11 +1,12 @@
 //! Opens a database and brings its schema up to date.
 
 use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::str::FromStr as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
@@ -24,6 +25,8 @@ const SQLITE_READERS: u32 = 8;
 const POSTGRES_CONNECTIONS: u32 = 16;
 /// How long a statement waits for a connection or for another process's lock on the file.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a process waits before it tries again to open a file that another one is opening.
+const TURN: Duration = Duration::from_millis(20);
 /// A connection that rested no longer is taken without asking the server whether it still
 /// stands: asking costs every statement a round trip.
 const FRESH: Duration = Duration::from_secs(1);
@@ -39,20 +42,18 @@ impl Store {
     /// `?pgbouncer=transaction` in a PostgreSQL address says that a pooler in transaction mode
     /// stands before the server: nothing is then prepared by name.
     pub async fn open(url: &str) -> Result<Self> {
-        let db = if let Some(path) = url.strip_prefix("sqlite:") {
-            open_sqlite(Path::new(path.strip_prefix("//").unwrap_or(path))).await?
-        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            open_postgres(url).await?
-        } else {
-            return Err(StoreError::Address(
-                "the database's address starts with neither sqlite: nor postgres://".to_owned(),
-            ));
-        };
-        migrate(&db).await?;
-        Ok(Self {
-            db,
-            clock: Arc::new(Clock::default()),
-        })
+        let begun = Instant::now();
+        loop {
+            match open(url).await {
+                Err(error) if error.is_busy() && begun.elapsed() < PATIENCE => {
+                    tokio::time::sleep(TURN).await;
+                }
+                opened => {
+                    let clock = Arc::new(Clock::default());
+                    return Ok(Self { db: opened?, clock });
+                }
+            }
+        }
     }
 
     /// Closes every connection, after what runs on them has ended.
@@ -65,6 +66,24 @@ impl Store {
             Db::Postgres { pool, .. } => pool.close().await,
         }
     }
+}
+
+/// Opens a database whose schema is up to date. Where several processes open the same fresh file,
+/// the one that turns it into a WAL needs it alone, and SQLite refuses the others at once whatever
+/// the busy timeout says, since waiting could be a deadlock
+/// (<https://sqlite.org/c3ref/busy_handler.html>): they may try again.
+async fn open(url: &str) -> Result<Db> {
+    let db = if let Some(path) = url.strip_prefix("sqlite:") {
+        open_sqlite(Path::new(path.strip_prefix("//").unwrap_or(path))).await?
+    } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        open_postgres(url).await?
+    } else {
+        return Err(StoreError::Address(
+            "the database's address starts with neither sqlite: nor postgres://".to_owned(),
+        ));
+    };
+    migrate(&db).await?;
+    Ok(db)
 }
 
 async fn open_sqlite(path: &Path) -> Result<Db> {
@@ -96,21 +115,20 @@ fn sqlite_pool(size: u32) -> SqlitePoolOptions {
 }
 
 /// Makes the file readable for its owner alone before SQLite opens it; SQLite gives its
-/// write-ahead log the same mode.
+/// write-ahead log the same mode. A file that is there is not touched: to close it again would
+/// take this process's own locks off it (<https://sqlite.org/howtocorrupt.html>, section 2.2).
 fn create_private(path: &Path) -> Result<()> {
-    OpenOptions::new()
+    let made = OpenOptions::new()
         .write(true)
-        .create(true)
-        .truncate(false)
+        .create_new(true)
         .mode(0o600)
-        .open(path)
-        .map_err(|error| {
-            StoreError::Address(format!(
-                "cannot open the database {}: {error}",
-                path.display()
-            ))
-        })?;
-    Ok(())
+        .open(path);
+    match made {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(StoreError::Address(
+            format!("cannot open the database {}: {error}", path.display()),
+        )),
+        _ => Ok(()),
+    }
 }
 
 async fn open_postgres(url: &str) -> Result<Db> {
