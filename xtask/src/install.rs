@@ -1,4 +1,5 @@
-//! Installs what the tests need beside Rust: Debian packages and a Python with an OAuth client.
+//! Installs what the tests need beside Rust: Debian packages, a Python with OAuth and SSH clients, and
+//! a Node with what judges pages.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,6 +18,10 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("python3", "python3"),
     ("runuser", "util-linux"),
     ("readelf", "binutils"),
+    ("chromium", "chromium"),
+    ("chromedriver", "chromium-driver"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
 ];
 
 /// What the stand-in forges and the agent are checked with: OAuth and SSH clients that are not ours.
@@ -29,11 +34,17 @@ const PYTHON_PACKAGES: &[&str] = &[
     "asyncssh",
 ];
 
+/// What the console's pages are judged by: accessibility rules and a validator of HTML. Both run with
+/// Node 18, which is Debian 12's.
+const NODE_PACKAGES: &[&str] = &["axe-core@4.14.1", "html-validate@9.7.1"];
+
 /// Where the things stand that [`all`] installed.
 #[derive(Debug, Clone)]
 pub struct Installed {
     /// A Python that has the packages of the tests.
     pub python: PathBuf,
+    /// The `node_modules` with the packages of the tests.
+    pub node: PathBuf,
     /// The folder of PostgreSQL's own programs.
     pub postgres: PathBuf,
 }
@@ -49,6 +60,7 @@ pub fn all() -> Result<Installed> {
     };
     Ok(Installed {
         python: python()?,
+        node: node()?,
         postgres,
     })
 }
@@ -120,19 +132,38 @@ fn has_venv() -> bool {
 fn python() -> Result<PathBuf> {
     let folder = shell::target().join("test-python");
     let python = folder.join("bin/python3");
-    let ready = folder.join("ready");
-    let wanted = PYTHON_PACKAGES.join(", ");
-    // An older checkout may have left fewer packages there.
-    if std::fs::read_to_string(&ready).is_ok_and(|there| there == wanted) {
-        return Ok(python);
-    }
-    println!("installing {wanted} for Python");
-    shell::run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-    let mut pip = Command::new(&python);
-    shell::run(
-        pip.args(["-m", "pip", "install", "--quiet"])
-            .args(PYTHON_PACKAGES),
-    )?;
-    std::fs::write(&ready, &wanted)?;
+    once(&folder, PYTHON_PACKAGES, || {
+        shell::run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+        let mut pip = Command::new(&python);
+        shell::run(
+            pip.args(["-m", "pip", "install", "--quiet"])
+                .args(PYTHON_PACKAGES),
+        )
+    })?;
     Ok(python)
+}
+
+/// Packages of Node among the build results, installed once.
+fn node() -> Result<PathBuf> {
+    let folder = shell::target().join("test-node");
+    once(&folder, NODE_PACKAGES, || {
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]);
+        shell::run(npm.arg(&folder).args(NODE_PACKAGES))
+    })?;
+    Ok(folder.join("node_modules"))
+}
+
+/// Runs `install` unless `folder` says that it has these packages already; an older checkout may have
+/// left others there.
+fn once(folder: &Path, packages: &[&str], install: impl FnOnce() -> Result<()>) -> Result<()> {
+    let ready = folder.join("ready");
+    let wanted = packages.join(", ");
+    if std::fs::read_to_string(&ready).is_ok_and(|there| there == wanted) {
+        return Ok(());
+    }
+    println!("installing {wanted}");
+    std::fs::create_dir_all(folder)?;
+    install()?;
+    Ok(std::fs::write(&ready, &wanted)?)
 }
