@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod browser;
+pub mod chromium;
 pub mod demo;
 pub mod dist;
 pub mod install;

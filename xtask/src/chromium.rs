@@ -1,0 +1,342 @@
+//! A real browser: Chromium, driven by its own driver, for the console's tests and pictures.
+
+use std::io::BufRead as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use thirtyfour::common::capabilities::chromium::ChromiumLikeCapabilities as _;
+use thirtyfour::{
+    By, CapabilitiesHelper as _, DesiredCapabilities, LoggingPrefsLogLevel, WebDriver, WebElement,
+};
+use tokio::runtime::Runtime;
+
+use crate::world::{line_with, wait_until};
+
+/// The driver, which starts a Chromium for each window.
+pub struct Chromium {
+    driver: Child,
+    url: String,
+    runtime: Runtime,
+}
+
+/// Whether pages may run script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Script {
+    /// As most people have it.
+    On,
+    /// As with a strict browser.
+    Off,
+}
+
+/// The colours that the person prefers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Theme {
+    /// Dark on light.
+    Light,
+    /// Light on dark.
+    Dark,
+}
+
+/// Both of them.
+pub const THEMES: [Theme; 2] = [Theme::Light, Theme::Dark];
+
+/// A window with its own cookies.
+pub struct Window<'a> {
+    driver: WebDriver,
+    runtime: &'a Runtime,
+}
+
+impl Chromium {
+    /// Starts the driver on a free port.
+    ///
+    /// # Errors
+    /// When it is not installed or does not start.
+    pub fn start() -> Result<Self> {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start chromedriver\nhint: run `cargo xtask install`")?;
+        let said = driver.stdout.take().context("chromedriver's output")?;
+        let (port, rest) = line_with(said, |line| {
+            let port = line.split_once("successfully on port ")?.1;
+            port.trim_end().trim_end_matches('.').parse::<u16>().ok()
+        })?;
+        // Nobody reads the rest, and a closed pipe would end the driver.
+        std::thread::spawn(move || rest.lines().for_each(drop));
+        Ok(Self {
+            driver,
+            url: format!("http://127.0.0.1:{port}"),
+            runtime: Runtime::new()?,
+        })
+    }
+
+    /// Opens a window that nobody is signed in with. It takes the certificates of the stand-ins.
+    ///
+    /// # Errors
+    /// When Chromium does not start.
+    pub fn window(&self, script: Script) -> Result<Window<'_>> {
+        let mut wanted = DesiredCapabilities::chrome();
+        for argument in [
+            "--headless",
+            "--disable-gpu",
+            "--no-first-run",
+            "--disable-background-networking",
+        ] {
+            wanted.add_arg(argument)?;
+        }
+        if rustix::process::getuid().is_root() {
+            // Chromium refuses to run as root with its sandbox.
+            wanted.add_arg("--no-sandbox")?;
+        }
+        wanted.accept_insecure_certs(true)?;
+        wanted.set_browser_log_level(LoggingPrefsLogLevel::All)?;
+        let driver = self
+            .runtime
+            .block_on(WebDriver::new(&self.url, wanted))
+            .context("cannot start Chromium")?;
+        let window = Window {
+            driver,
+            runtime: &self.runtime,
+        };
+        window.ask("Network.enable", json!({}))?;
+        // What a page weighs is what a first visit transfers.
+        window.ask("Network.setCacheDisabled", json!({ "cacheDisabled": true }))?;
+        let off = script == Script::Off;
+        window.ask(
+            "Emulation.setScriptExecutionDisabled",
+            json!({ "value": off }),
+        )?;
+        Ok(window)
+    }
+}
+
+impl Drop for Chromium {
+    fn drop(&mut self) {
+        // Nothing is left to tell: the process ends either way.
+        drop(self.driver.kill());
+        drop(self.driver.wait());
+    }
+}
+
+impl Window<'_> {
+    /// Loads a page.
+    ///
+    /// # Errors
+    /// When it cannot be loaded.
+    pub fn open(&self, url: &str) -> Result<()> {
+        self.runtime
+            .block_on(self.driver.goto(url))
+            .with_context(|| format!("cannot open {url}"))
+    }
+
+    /// The address of the page that is shown.
+    ///
+    /// # Errors
+    /// When the window is gone.
+    pub fn url(&self) -> Result<url::Url> {
+        Ok(self.runtime.block_on(self.driver.current_url())?)
+    }
+
+    /// The page's own words, as they are shown.
+    ///
+    /// # Errors
+    /// When there is no page.
+    pub fn text(&self) -> Result<String> {
+        let body = self.element("body")?;
+        Ok(self.runtime.block_on(body.text())?)
+    }
+
+    /// The HTML as the server sent it.
+    ///
+    /// # Errors
+    /// When there is no page.
+    pub fn html(&self) -> Result<String> {
+        let tree = self.ask("Page.getResourceTree", json!({}))?;
+        let frame = &tree["frameTree"]["frame"];
+        let resource = json!({ "frameId": frame["id"], "url": frame["url"] });
+        let content = self.ask("Page.getResourceContent", resource)?;
+        let html = content["content"].as_str().context("a page without HTML")?;
+        Ok(html.to_owned())
+    }
+
+    /// Presses what `css` finds, and waits for the page that follows where there is one.
+    ///
+    /// # Errors
+    /// When it is not there, hidden or covered.
+    pub fn click(&self, css: &str) -> Result<()> {
+        let element = self.element(css)?;
+        self.runtime
+            .block_on(element.click())
+            .with_context(|| format!("cannot press {css} at {}", self.place()))
+    }
+
+    /// Types into the field that `css` finds, in place of what is there.
+    ///
+    /// # Errors
+    /// When it is not there or takes no text.
+    pub fn fill(&self, css: &str, text: &str) -> Result<()> {
+        let element = self.element(css)?;
+        self.runtime.block_on(async {
+            element.clear().await?;
+            element.send_keys(text).await
+        })?;
+        Ok(())
+    }
+
+    /// Presses keys on whatever has the focus.
+    ///
+    /// # Errors
+    /// When the window is gone.
+    pub fn press(&self, keys: &str) -> Result<()> {
+        let chain = self.driver.action_chain().send_keys(keys);
+        Ok(self.runtime.block_on(chain.perform())?)
+    }
+
+    /// Whether `css` finds anything.
+    ///
+    /// # Errors
+    /// When the window is gone.
+    pub fn has(&self, css: &str) -> Result<bool> {
+        let found = self.runtime.block_on(self.driver.find_all(By::Css(css)))?;
+        Ok(!found.is_empty())
+    }
+
+    /// Waits until `css` finds something.
+    ///
+    /// # Errors
+    /// When it never comes; the error holds what is shown instead.
+    pub fn wait_for(&self, css: &str) -> Result<()> {
+        wait_until(|| self.has(css)).with_context(|| {
+            format!(
+                "no {css} at {}:\n{}",
+                self.place(),
+                self.text().unwrap_or_default()
+            )
+        })
+    }
+
+    /// Runs the tests' own script, also where the page may not run any; `source` returns what it finds.
+    ///
+    /// # Errors
+    /// When it throws.
+    pub fn run(&self, source: &str) -> Result<Value> {
+        let outcome = self
+            .runtime
+            .block_on(self.driver.execute(source, Vec::new()))?;
+        Ok(outcome.json().clone())
+    }
+
+    /// The same for a script that ends with `arguments[0](what it finds)`.
+    ///
+    /// # Errors
+    /// As [`Window::run`].
+    pub fn run_until_called(&self, source: &str) -> Result<Value> {
+        let outcome = self
+            .runtime
+            .block_on(self.driver.execute_async(source, Vec::new()))?;
+        Ok(outcome.json().clone())
+    }
+
+    /// Makes the page this many CSS pixels wide and high.
+    ///
+    /// # Errors
+    /// When the window is gone.
+    pub fn resize(&self, width: u64, height: u64) -> Result<()> {
+        let size =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.ask("Emulation.setDeviceMetricsOverride", size)
+            .map(drop)
+    }
+
+    /// Shows the page in this theme.
+    ///
+    /// # Errors
+    /// When the window is gone.
+    pub fn wear(&self, theme: Theme) -> Result<()> {
+        let features = json!([
+            { "name": "prefers-color-scheme", "value": theme.name() },
+            // A picture in the middle of a transition shows colours that are nowhere in the theme.
+            { "name": "prefers-reduced-motion", "value": "reduce" },
+        ]);
+        self.ask(
+            "Emulation.setEmulatedMedia",
+            json!({ "features": features }),
+        )
+        .map(drop)
+    }
+
+    /// Writes what is shown as PNG.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn picture(&self, file: &Path) -> Result<()> {
+        Ok(self.runtime.block_on(self.driver.screenshot(file))?)
+    }
+
+    /// What the browser complained about since the last time: errors of script, refused by policy, missing
+    /// files. An answer with an error status is no complaint about the page.
+    ///
+    /// # Errors
+    /// When the window is gone.
+    pub fn complaints(&self) -> Result<Vec<String>> {
+        let entries = self.runtime.block_on(self.driver.browser_log())?;
+        let page = self.url()?;
+        let about_status =
+            format!("{page} - Failed to load resource: the server responded with a status of");
+        Ok(entries
+            .into_iter()
+            .map(|entry| entry.message)
+            .filter(|message| !message.starts_with(&about_status))
+            .collect())
+    }
+
+    fn element(&self, css: &str) -> Result<WebElement> {
+        self.runtime
+            .block_on(self.driver.find(By::Css(css)))
+            .with_context(|| {
+                format!(
+                    "no {css} at {}:\n{}",
+                    self.place(),
+                    self.source().unwrap_or_default()
+                )
+            })
+    }
+
+    fn source(&self) -> Result<String> {
+        Ok(self.runtime.block_on(self.driver.source())?)
+    }
+
+    fn place(&self) -> String {
+        self.url().map(String::from).unwrap_or_default()
+    }
+
+    fn ask(&self, command: &str, parameters: Value) -> Result<Value> {
+        let answer = self
+            .runtime
+            .block_on(self.driver.cdp().send_raw(command, parameters));
+        match answer {
+            Ok(answer) => Ok(answer),
+            Err(error) => bail!("{command}: {error}"),
+        }
+    }
+}
+
+impl Drop for Window<'_> {
+    fn drop(&mut self) {
+        // Ends its Chromium, which would outlive the driver.
+        drop(self.runtime.block_on(self.driver.clone().quit()));
+    }
+}
+
+impl Theme {
+    /// As it is called in files and by CSS.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Light => "light",
+            Self::Dark => "dark",
+        }
+    }
+}
