@@ -1,11 +1,13 @@
 //! Developer commands: `cargo xtask demo`, `cargo xtask test`, `cargo xtask bench`, `cargo xtask dist`.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use xtask::bench::{self, Subject};
 use xtask::demo::{self, Afterwards};
-use xtask::{dist, install, test};
+use xtask::{dist, install, screenshots, test};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Developer commands of Forgepass")]
@@ -34,6 +36,11 @@ enum Command {
     },
     /// Build `forgepass` as one static file for every Linux image.
     Dist,
+    /// Write a picture of every page and state of the console, in both themes and three widths.
+    Screenshots {
+        /// The folder for the pictures.
+        folder: PathBuf,
+    },
     /// Install what the tests need, and nothing else.
     Install,
 }
@@ -45,6 +52,7 @@ fn main() -> Result<()> {
         Command::Bench { subjects } => bench::run(&subjects),
         Command::Test { filter } => test::run(&filter),
         Command::Dist => dist::run().map(|binary| println!("{}", binary.display())),
+        Command::Screenshots { folder } => screenshots::run(&folder),
         Command::Install => install::all().map(drop),
     }
 }

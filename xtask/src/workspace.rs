@@ -142,6 +142,27 @@ impl Workspace {
         }
     }
 
+    /// Runs `forgepass login` as far as the address that waits for approval; it ends with what is given back.
+    ///
+    /// # Errors
+    /// When no sign-in begins.
+    pub fn ask_to_sign_in(&self, world: &World, name: &str) -> Result<Asking> {
+        let mut login = self.command("forgepass");
+        login
+            .args(["login", &world.url, "--name", name])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut login = login.spawn().context("cannot start forgepass login")?;
+        match address(&mut login) {
+            Ok(address) => Ok(Asking { address, login }),
+            Err(error) => {
+                drop(login.kill());
+                drop(login.wait());
+                Err(error)
+            }
+        }
+    }
+
     /// What `git credential fill` answers for `url`.
     ///
     /// # Errors
@@ -197,8 +218,23 @@ impl Drop for Workspace {
     }
 }
 
-/// Opens the address that `forgepass login` prints and says yes.
-fn approve(login: &mut Child, browser: &mut Browser) -> Result<()> {
+/// A sign-in that nobody has approved yet.
+pub struct Asking {
+    /// Where a person approves it.
+    pub address: String,
+    login: Child,
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        // Nothing is left to tell: the sign-in ends either way.
+        drop(self.login.kill());
+        drop(self.login.wait());
+    }
+}
+
+/// The address that `forgepass login` prints.
+fn address(login: &mut Child) -> Result<String> {
     let output = login.stdout.take().context("the sign-in has no output")?;
     let address = |line: &str| {
         let word = line
@@ -209,7 +245,12 @@ fn approve(login: &mut Child, browser: &mut Browser) -> Result<()> {
     let (address, rest) = line_with(output, address)?;
     // Whatever it prints later must have somewhere to go.
     std::thread::spawn(move || std::io::copy(&mut { rest }, &mut std::io::sink()));
-    let page = browser.open(&address)?;
+    Ok(address)
+}
+
+/// Opens the address that `forgepass login` prints and says yes.
+fn approve(login: &mut Child, browser: &mut Browser) -> Result<()> {
+    let page = browser.open(&address(login)?)?;
     let form = page.form("/device")?;
     let answer = browser.submit(&form, &[("decision", "approve")])?;
     if answer.status != 200 {

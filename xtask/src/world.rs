@@ -87,6 +87,19 @@ impl World {
     /// # Errors
     /// When the server does not start.
     pub fn start_with(programs: &Path, database: Option<String>) -> Result<Self> {
+        let mut world = Self::start_unset(programs, database)?;
+        world.server_command(&["user", "add", "root", "--role", "site-manager"])?;
+        let token =
+            world.server_command(&["user", "token", "root", "--name", "xtask", "--ttl", "1d"])?;
+        world.manage = Api::new(&world.url, token.trim());
+        Ok(world)
+    }
+
+    /// Starts a server that nobody has set up.
+    ///
+    /// # Errors
+    /// When the server does not start.
+    pub fn start_unset(programs: &Path, database: Option<String>) -> Result<Self> {
         let scratch = tempfile::Builder::new().prefix("fp-").tempdir()?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let url = format!("http://localhost:{port}");
@@ -102,10 +115,6 @@ impl World {
             database,
         };
         world.start_server()?;
-        world.server_command(&["user", "add", "root", "--role", "site-manager"])?;
-        let token =
-            world.server_command(&["user", "token", "root", "--name", "xtask", "--ttl", "1d"])?;
-        world.manage = Api::new(&world.url, token.trim());
         Ok(world)
     }
 
@@ -188,6 +197,16 @@ impl World {
     /// The folder of database and key file.
     pub fn data_folder(&self) -> PathBuf {
         self.scratch.path().join("data")
+    }
+
+    /// The one-time link to set the server up, which it printed.
+    ///
+    /// # Errors
+    /// When it printed none.
+    pub fn setup_link(&self) -> Result<String> {
+        let log = self.log()?;
+        let link = log.split_whitespace().find(|word| word.contains("/setup?"));
+        Ok(link.context("the server prints no set-up link")?.to_owned())
     }
 
     /// Everything the server printed.

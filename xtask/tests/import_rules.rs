@@ -20,7 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ssh", &[]),
     ("store", &["secrets"]),
     ("testforge", &[]),
-    ("xtask", &["ssh", "testforge"]),
+    ("xtask", &["server", "ssh", "testforge"]),
 ];
 
 /// What else tests may use, so that they can put real parts together.
