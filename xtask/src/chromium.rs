@@ -92,7 +92,9 @@ impl Chromium {
             wanted.add_arg("--no-sandbox")?;
         }
         wanted.accept_insecure_certs(true)?;
-        wanted.set_browser_log_level(LoggingPrefsLogLevel::All)?;
+        for log in ["browser", "performance"] {
+            wanted.set_logging_prefs(log, LoggingPrefsLogLevel::All)?;
+        }
         let driver = self
             .runtime
             .block_on(WebDriver::new(&self.url, wanted))
@@ -149,16 +151,23 @@ impl Window<'_> {
         Ok(self.runtime.block_on(body.text())?)
     }
 
-    /// The HTML as the server sent it.
+    /// The HTML as the server sent it, of the page loaded since this was asked last.
     ///
     /// # Errors
-    /// When there is no page.
+    /// When there is no such page.
     pub fn html(&self) -> Result<String> {
-        let tree = self.ask("Page.getResourceTree", json!({}))?;
-        let frame = &tree["frameTree"]["frame"];
-        let resource = json!({ "frameId": frame["id"], "url": frame["url"] });
-        let content = self.ask("Page.getResourceContent", resource)?;
-        let html = content["content"].as_str().context("a page without HTML")?;
+        // The page itself is `no-store`: only the network's own record of it has the words as sent.
+        let events = self.runtime.block_on(self.driver.get_log("performance"))?;
+        let request = events.iter().rev().find_map(|event| {
+            let event: Value = serde_json::from_str(&event.message).ok()?;
+            let event = &event["message"];
+            let is_page = event["method"] == "Network.responseReceived"
+                && event["params"]["type"] == "Document";
+            is_page.then(|| event["params"]["requestId"].clone())
+        });
+        let request = request.context("no page was loaded since the last time")?;
+        let answer = self.ask("Network.getResponseBody", json!({ "requestId": request }))?;
+        let html = answer["body"].as_str().context("a page without HTML")?;
         Ok(html.to_owned())
     }
 

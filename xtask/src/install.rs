@@ -1,4 +1,5 @@
-//! Installs what the tests need beside Rust: Debian packages and a Python with OAuth and SSH clients.
+//! Installs what the tests need beside Rust: Debian packages, a Python with OAuth and SSH clients, and
+//! a Node with what judges pages.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,6 +20,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("readelf", "binutils"),
     ("chromium", "chromium"),
     ("chromedriver", "chromium-driver"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
 ];
 
 /// What the stand-in forges and the agent are checked with: OAuth and SSH clients that are not ours.
@@ -31,11 +34,17 @@ const PYTHON_PACKAGES: &[&str] = &[
     "asyncssh",
 ];
 
+/// What the console's pages are judged by: accessibility rules and a validator of HTML. Both run with
+/// Node 18, which is Debian 12's.
+const NODE_PACKAGES: &[&str] = &["axe-core@4.14.1", "html-validate@9.7.1"];
+
 /// Where the things stand that [`all`] installed.
 #[derive(Debug, Clone)]
 pub struct Installed {
     /// A Python that has the packages of the tests.
     pub python: PathBuf,
+    /// The `node_modules` with the packages of the tests.
+    pub node: PathBuf,
     /// The folder of PostgreSQL's own programs.
     pub postgres: PathBuf,
 }
@@ -51,6 +60,7 @@ pub fn all() -> Result<Installed> {
     };
     Ok(Installed {
         python: python()?,
+        node: node()?,
         postgres,
     })
 }
@@ -131,6 +141,17 @@ fn python() -> Result<PathBuf> {
         )
     })?;
     Ok(python)
+}
+
+/// Packages of Node among the build results, installed once.
+fn node() -> Result<PathBuf> {
+    let folder = shell::target().join("test-node");
+    once(&folder, NODE_PACKAGES, || {
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]);
+        shell::run(npm.arg(&folder).args(NODE_PACKAGES))
+    })?;
+    Ok(folder.join("node_modules"))
 }
 
 /// Runs `install` unless `folder` says that it has these packages already; an older checkout may have

@@ -25,7 +25,8 @@ pub fn run(filter: &[String]) -> Result<()> {
     tests
         .args(filter)
         .env("FORGEPASS_TEST_POSTGRES", &cluster.url)
-        .env("FORGEPASS_TEST_PYTHON", &installed.python);
+        .env("FORGEPASS_TEST_PYTHON", &installed.python)
+        .env("FORGEPASS_TEST_NODE", &installed.node);
     shell::run(&mut tests)
 }
 
