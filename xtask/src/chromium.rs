@@ -171,7 +171,7 @@ impl Window<'_> {
         Ok(html.to_owned())
     }
 
-    /// Presses what `css` finds, and waits for the page that follows where there is one.
+    /// Presses what `css` finds and stays on the page.
     ///
     /// # Errors
     /// When it is not there, hidden or covered.
@@ -182,6 +182,36 @@ impl Window<'_> {
             .with_context(|| format!("cannot press {css} at {}", self.place()))
     }
 
+    /// Presses the link or button that `css` finds and waits for the page it leads to.
+    ///
+    /// # Errors
+    /// When it is not there, hidden or covered, or leads nowhere.
+    pub fn follow(&self, css: &str) -> Result<()> {
+        self.leave(css, || self.click(css))
+    }
+
+    /// Waits until what `act` does has led to another page, and that page is whole.
+    ///
+    /// # Errors
+    /// As `act`; when the page stays; `what` names the act.
+    pub fn leave(&self, what: &str, act: impl FnOnce() -> Result<()>) -> Result<()> {
+        // The driver returns before a slow server has answered. No two documents began at one instant.
+        let before = self.run("return performance.timeOrigin")?;
+        act()?;
+        wait_until(|| {
+            // Between two pages there is none to ask.
+            let after = self.run("return [performance.timeOrigin, document.readyState]");
+            Ok(after.is_ok_and(|after| after[0] != before && after[1] == "complete"))
+        })
+        .with_context(|| {
+            format!(
+                "{what} leads nowhere from {}:\n{}",
+                self.place(),
+                self.text().unwrap_or_default()
+            )
+        })
+    }
+
     /// Types into the field that `css` finds, in place of what is there.
     ///
     /// # Errors
@@ -190,8 +220,10 @@ impl Window<'_> {
         let element = self.element(css)?;
         self.runtime.block_on(async {
             element.clear().await?;
-            element.send_keys(text).await
+            element.focus().await
         })?;
+        // Keys of the driver stop at U+FFFF.
+        self.ask("Input.insertText", json!({ "text": text }))?;
         Ok(())
     }
 
@@ -286,19 +318,23 @@ impl Window<'_> {
     }
 
     /// What the browser complained about since the last time: errors of script, refused by policy, missing
-    /// files. An answer with an error status is no complaint about the page.
+    /// files. An error status of the page itself or of another host is no complaint about it.
     ///
     /// # Errors
     /// When the window is gone.
     pub fn complaints(&self) -> Result<Vec<String>> {
         let entries = self.runtime.block_on(self.driver.browser_log())?;
         let page = self.url()?;
-        let about_status =
-            format!("{page} - Failed to load resource: the server responded with a status of");
+        let own = page.origin().ascii_serialization();
+        let status = " - Failed to load resource: the server responded with a status of";
+        let is_ours = |message: &String| match message.split_once(status) {
+            Some((place, _)) => place.starts_with(&own) && place != page.as_str(),
+            None => true,
+        };
         Ok(entries
             .into_iter()
             .map(|entry| entry.message)
-            .filter(|message| !message.starts_with(&about_status))
+            .filter(is_ours)
             .collect())
     }
 

@@ -66,7 +66,7 @@ impl Tour<'_> {
         self.show(&window, "set-up")?;
         window.fill("#name", "root")?;
         window.fill("#password", PASSWORD)?;
-        window.click("form[action='/setup'] button")?;
+        window.follow("form[action='/setup'] button")?;
         self.show(&window, "no-providers-home")?;
         for (path, name) in [
             ("/preferences/linked-accounts", "no-providers-to-link"),
@@ -90,13 +90,12 @@ impl Tour<'_> {
         for kind in kinds.as_array().context("no kinds to choose")? {
             let kind = kind.as_str().context("a kind without an id")?;
             window.open(&format!("{}{CHOOSE}", world.url))?;
-            window.click(&format!("button[value='{kind}']"))?;
+            window.follow(&format!("button[value='{kind}']"))?;
             self.show(window, &format!("add-provider-{kind}"))?;
         }
         window.fill("#name", "Git")?;
         window.fill("#url", "https://git.invalid")?;
-        window.click("button[value=test]")?;
-        window.wait_for("#url")?;
+        window.follow("button[value=test]")?;
         self.show(window, "add-provider-test-failed")
     }
 
@@ -139,7 +138,7 @@ impl Tour<'_> {
             self.show(window, name)?;
         }
         window.fill("#password", PASSWORD)?;
-        window.click("form[action='/invitation'] button")?;
+        window.follow("form[action='/invitation'] button")?;
         window.wait_for("form[action='/logout']")
     }
 
@@ -203,11 +202,11 @@ impl Tour<'_> {
         self.visit(developer, world, "/preferences/workspaces", "workspaces")?;
         developer.click("summary#token")?;
         developer.fill("#name", if names == Names::Hostile { EMOJI } else { "ci" })?;
-        developer.click("form[action='/preferences/workspaces'] button.first")?;
+        developer.follow("form[action='/preferences/workspaces'] button.first")?;
         self.show(developer, "workspace-token")?;
         self.visit(developer, world, "/preferences/sign-in", "sign-in")?;
         developer.fill("form[action$='/tokens'] input[name=name]", name)?;
-        developer.click("form[action$='/tokens'] button")?;
+        developer.follow("form[action$='/tokens'] button")?;
         self.show(developer, "api-token")
     }
 
@@ -218,19 +217,17 @@ impl Tour<'_> {
         let gitlab = &demo.providers[1];
         let press = format!("form[action='/link/{}'] button", gitlab.id);
         developer.open(&accounts)?;
-        developer.click(&press)?;
+        developer.follow(&press)?;
         developer.wait_for("button[value=deny]")?;
-        developer.click("button[value=deny]")?;
-        developer.wait_for(".foot")?;
+        developer.follow("button[value=deny]")?;
         self.show(developer, "consent-denied")?;
         developer.open(&accounts)?;
-        developer.click(&press)?;
+        developer.follow(&press)?;
         developer.wait_for("button[value=approve]")?;
         gitlab
             .forge
             .fail_times(Endpoint::Token, Fault::ServerError, 5);
-        developer.click("button[value=approve]")?;
-        developer.wait_for(".foot")?;
+        developer.follow("button[value=approve]")?;
         self.show(developer, "provider-down")?;
         gitlab.forge.clear_faults();
         let (again, key) = (Fault::Status { status: 400 }, Endpoint::AddKey);
@@ -333,7 +330,7 @@ fn regenerate(window: &Window<'_>, url: &str, provider: &str) -> Result<()> {
     let path = window.run(&find)?;
     let path = path.as_str().context("no key to regenerate")?;
     window.open(&format!("{url}{path}"))?;
-    window.click(&format!("form[action='{path}'] button"))
+    window.follow(&format!("form[action='{path}'] button"))
 }
 
 fn suspend(world: &World, name: &str) -> Result<()> {

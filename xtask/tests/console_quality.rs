@@ -102,7 +102,7 @@ fn faults(window: &Window<'_>, axe: &str) -> Result<Vec<String>> {
 fn validity(folder: &std::path::Path) -> String {
     let mut validate = Command::new("node");
     let output = validate
-        .arg(node_modules().join("html-validate/bin/html-validate.js"))
+        .arg(node_modules().join("html-validate/bin/html-validate.mjs"))
         .arg("--config")
         .arg(shell::root().join("xtask/tests/htmlvalidate.json"))
         .args(["--formatter", "text"])
