@@ -1,7 +1,11 @@
 //! Every page and state in a real browser: accessible, valid, light, alone with its own server, and whole with
 //! whatever names people enter.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail loudly")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may fail loudly"
+)]
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
