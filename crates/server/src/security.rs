@@ -12,47 +12,19 @@ use url::Url;
 
 use crate::{app::App, problem::Failure};
 
-/// Origins that forms of a page may lead to besides our own.
-///
-/// A page that starts a link answers with this extension: browsers check `form-action` against every
-/// redirect that follows the form, so the provider's origin must stand in it.
-#[derive(Debug, Clone, Default)]
-pub struct FormTargets(Vec<String>);
-
-impl FormTargets {
-    /// The origins of these addresses, each once; what is no http address is left out.
-    pub fn of<'a>(urls: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut origins = Vec::new();
-        for url in urls.into_iter().filter_map(|url| Url::parse(url).ok()) {
-            let origin = url.origin().ascii_serialization();
-            if matches!(url.scheme(), "http" | "https") && !origins.contains(&origin) {
-                origins.push(origin);
-            }
-        }
-        Self(origins)
-    }
-
-    fn policy(&self) -> String {
-        let others: String = self.0.iter().map(|origin| format!(" {origin}")).collect();
-        format!(
-            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
-             connect-src 'self'; form-action 'self'{others}; base-uri 'none'; \
-             frame-ancestors 'none'"
-        )
-    }
-}
+/// Scripts, styles, pictures and calls come from here alone, and forms lead nowhere else: a page of ours stands
+/// between the form that begins a link and the provider.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// The middleware that adds the headers to every answer.
 pub async fn headers(State(app): State<App>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    let targets = response
-        .extensions_mut()
-        .remove::<FormTargets>()
-        .unwrap_or_default();
     let headers = response.headers_mut();
     let mut set = |name: HeaderName, value: &'static str| {
         headers.insert(name, HeaderValue::from_static(value));
     };
+    set(header::CONTENT_SECURITY_POLICY, POLICY);
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     set(header::X_FRAME_OPTIONS, "DENY");
     set(header::REFERRER_POLICY, "same-origin");
@@ -74,11 +46,6 @@ pub async fn headers(State(app): State<App>, request: Request, next: Next) -> Re
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    // Origins are ASCII; should one ever not be, the strictest policy stands.
-    let policy = HeaderValue::from_str(&targets.policy()).unwrap_or(HeaderValue::from_static(
-        "default-src 'none'; frame-ancestors 'none'",
-    ));
-    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     response
 }
 

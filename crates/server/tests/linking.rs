@@ -18,13 +18,7 @@ async fn links_an_account_and_git_gets_a_credential() {
     let mut ann = stage.site.signed_in("ann", Role::SiteManager).await;
     let id = stage.register(&mut ann, "gitlab").await;
 
-    let page = ann.get(LINKED_ACCOUNTS).await;
     let origin = stage.forge.url().trim_end_matches('/');
-    let policy = page.header(header::CONTENT_SECURITY_POLICY);
-    assert!(
-        policy.contains(&format!("form-action 'self' {origin};")),
-        "{policy}"
-    );
 
     let url = stage.begin(&mut ann, &id).await;
     assert!(url.starts_with(origin), "{url}");
