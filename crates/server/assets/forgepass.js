@@ -6,7 +6,7 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   const source = document.getElementById(button.dataset.copy);
   if (!source || !navigator.clipboard) continue;
   button.hidden = false;
-  const label = button.textContent;
+  const label = [...button.childNodes];
   button.addEventListener("click", async () => {
     try {
       await navigator.clipboard.writeText(source.textContent.trim());
@@ -14,7 +14,7 @@ for (const button of document.querySelectorAll("[data-copy]")) {
     } catch {
       button.textContent = "Select and copy";
     }
-    setTimeout(() => { button.textContent = label; }, 2000);
+    setTimeout(() => { button.replaceChildren(...label); }, 2000);
   });
 }
 
@@ -50,10 +50,47 @@ for (const form of document.querySelectorAll("form[data-confirm]")) {
   });
 }
 
+// A form that is on its way shows it, and does not go twice.
+document.addEventListener("submit", (event) => {
+  if (event.defaultPrevented) return;
+  const busy = event.target.querySelector("[aria-busy]");
+  if (busy) event.preventDefault();
+  else event.submitter?.setAttribute("aria-busy", "true");
+});
+// Going back shows the page as it was left.
+window.addEventListener("pageshow", () => {
+  for (const button of document.querySelectorAll("[aria-busy]")) button.removeAttribute("aria-busy");
+});
+
 // Times in the reader's own zone.
-for (const time of document.querySelectorAll("time[datetime]")) {
-  const at = new Date(time.dateTime);
-  if (Number.isNaN(at.getTime())) continue;
-  time.title = time.textContent;
-  time.textContent = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+function localTimes(within) {
+  for (const time of within.querySelectorAll("time[datetime]")) {
+    const at = new Date(time.dateTime);
+    if (Number.isNaN(at.getTime())) continue;
+    time.title = time.textContent;
+    time.textContent = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+  }
 }
+localTimes(document);
+
+// What is still on its way is looked at again, less and less often, until it has come.
+async function look() {
+  const page = await fetch(location.href);
+  if (!page.ok || page.redirected) return;
+  const latest = new DOMParser().parseFromString(await page.text(), "text/html");
+  for (const part of document.querySelectorAll("[data-live]")) {
+    const now = latest.getElementById(part.id);
+    // What has the focus is left alone: it would lose it.
+    if (!now || part.contains(document.activeElement)) continue;
+    localTimes(now);
+    part.replaceChildren(...now.childNodes);
+    part.toggleAttribute("data-live", now.hasAttribute("data-live"));
+  }
+}
+async function follow(pause) {
+  if (!document.querySelector("[data-live]")) return;
+  // A server that is away leaves the page as it is.
+  if (!document.hidden) await look().catch(() => {});
+  setTimeout(follow, pause, Math.min(pause * 1.5, 30000));
+}
+setTimeout(follow, 1000, 1000);
