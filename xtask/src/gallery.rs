@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use server::app::{PAGES, Who};
-use testforge::{Endpoint, Fault};
+use testforge::{Endpoint, Fault, Shape};
 
 use crate::chromium::{Chromium, Script, Window};
 use crate::demo::{DEVELOPER, Demo, PROVIDERS, Row, link, link_as};
@@ -93,10 +93,32 @@ impl Tour<'_> {
             window.follow(&format!("button[value='{kind}']"))?;
             self.show(window, &format!("add-provider-{kind}"))?;
         }
+        self.ask_for_the_version(window, world)?;
         window.fill("#name", "Git")?;
         window.fill("#url", "https://git.invalid")?;
         window.follow("button[value=test]")?;
         self.show(window, "add-provider-test-failed")
+    }
+
+    /// What an installation of Bitbucket Server answers, and the two ways that one may choose instead.
+    fn ask_for_the_version(&mut self, window: &Window<'_>, world: &World) -> Result<()> {
+        const ASK: &str = "/manage/admin/git-oauth/add/version?kind=bitbucket-server";
+        for kind in ["bitbucket-server", "bitbucket-server-oauth1"] {
+            window.open(&format!("{}{ASK}", world.url))?;
+            window.follow(&format!("button[value='{kind}']"))?;
+            self.show(window, &format!("add-provider-{kind}-chosen"))?;
+        }
+        let runtime = tokio::runtime::Runtime::new()?;
+        let forge = runtime.block_on(testforge::start(Shape::BitbucketServerOAuth1))?;
+        window.open(&format!("{}{ASK}", world.url))?;
+        window.fill("#url", forge.url())?;
+        window.follow("button.first")?;
+        self.show(window, "version-not-told")?;
+        window.click("#internal")?;
+        window.click("summary")?;
+        window.fill("#ca_pem", &forge.ca_pem())?;
+        window.follow("button.first")?;
+        self.show(window, "version-proposed")
     }
 
     /// A server that people use, with what can go wrong there.

@@ -335,8 +335,11 @@ fn other_algorithm(kind: &dyn Kind, key: &SshKey, setting: Algorithm) -> Option<
         format!(
             "{} does not take {}, so this key is {}",
             kind.name(),
-            setting,
+            setting.title(),
             key.algorithm
+                .parse()
+                .map_or(key.algorithm.as_str(), |algorithm: Algorithm| algorithm
+                    .title())
         )
     })
 }

@@ -70,7 +70,7 @@ pub use link::{CallbackQuery, LinkOutcome};
 pub use matching::CredentialAsk;
 pub use overview::{Hour, LinkNumbers, Overview};
 pub use providers::{
-    Check, Consequences, DraftView, Force, Health, KindView, ProviderInput, ProviderView,
+    Check, Consequences, DraftView, Force, Health, KindView, Proposal, ProviderInput, ProviderView,
     ScannedHostKey, TestReport,
 };
 pub use refused::{Refused, RefusedKind, Result};

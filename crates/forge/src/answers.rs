@@ -1,5 +1,7 @@
 //! What forges tell us, in words that are the same for every kind.
 
+use std::fmt;
+
 use secrecy::SecretString;
 use url::Url;
 
@@ -101,6 +103,15 @@ pub struct Probe {
     pub product: String,
     /// Its version, where it tells strangers.
     pub version: Option<String>,
+}
+
+impl fmt::Display for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.product)?;
+        self.version
+            .as_ref()
+            .map_or(Ok(()), |version| write!(f, " {version}"))
+    }
 }
 
 /// Where a forge's SSH server listens.

@@ -20,6 +20,10 @@ impl Kind for AzureRepos {
         "Azure Repos"
     }
 
+    fn usual_url(&self) -> Option<&'static str> {
+        Some("https://dev.azure.com")
+    }
+
     fn auth(&self) -> AuthStyle {
         AuthStyle::None
     }

@@ -89,6 +89,17 @@ impl Kind for BitbucketServer {
         self.name
     }
 
+    fn software(&self) -> &'static str {
+        "Bitbucket Server and Data Center"
+    }
+
+    fn versions(&self) -> Option<&'static str> {
+        Some(match self.auth {
+            AuthStyle::OAuth1 => "Older than 7.20",
+            _ => "7.20 and later",
+        })
+    }
+
     fn auth(&self) -> AuthStyle {
         self.auth
     }

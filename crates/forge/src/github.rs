@@ -72,6 +72,10 @@ impl Kind for GitHub {
         "GitHub"
     }
 
+    fn usual_url(&self) -> Option<&'static str> {
+        Some("https://github.com")
+    }
+
     fn auth(&self) -> AuthStyle {
         AuthStyle::OAuth2
     }

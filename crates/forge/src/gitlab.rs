@@ -53,6 +53,10 @@ impl Kind for GitLab {
         "GitLab"
     }
 
+    fn usual_url(&self) -> Option<&'static str> {
+        Some("https://gitlab.com")
+    }
+
     fn auth(&self) -> AuthStyle {
         AuthStyle::OAuth2
     }

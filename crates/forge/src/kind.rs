@@ -18,6 +18,21 @@ pub trait Kind: Sync {
     /// The name shown to people.
     fn name(&self) -> &'static str;
 
+    /// The name of the software alone, where several kinds are ways to register at it.
+    fn software(&self) -> &'static str {
+        self.name()
+    }
+
+    /// Which versions of the software this way to register suits, where there is a sibling.
+    fn versions(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The address of the installation that most people mean, where there is one.
+    fn usual_url(&self) -> Option<&'static str> {
+        None
+    }
+
     /// How our application proves itself there.
     fn auth(&self) -> AuthStyle;
 

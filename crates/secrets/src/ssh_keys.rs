@@ -49,6 +49,16 @@ impl Algorithm {
             Self::Rsa4096 => "rsa-4096",
         }
     }
+
+    /// The name for people.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Ed25519 => "Ed25519",
+            Self::EcdsaP256 => "ECDSA P-256",
+            Self::Rsa3072 => "RSA 3072",
+            Self::Rsa4096 => "RSA 4096",
+        }
+    }
 }
 
 impl fmt::Display for Algorithm {

@@ -185,6 +185,8 @@ page_routes! {
     SiteManager get "/manage/admin/git-oauth" => pages::git_oauth::page;
     SiteManager get "/manage/admin/git-oauth/add" => pages::git_oauth_add::choose;
     SiteManager post "/manage/admin/git-oauth/add" => pages::git_oauth_add::chosen;
+    SiteManager get "/manage/admin/git-oauth/add/version" => pages::git_oauth_version::page;
+    SiteManager post "/manage/admin/git-oauth/add/version" => pages::git_oauth_version::submit;
     SiteManager get "/manage/admin/git-oauth/add/{draft}" => pages::git_oauth_add::form;
     SiteManager post "/manage/admin/git-oauth/add/{draft}" => pages::git_oauth_add::submit;
     SiteManager get "/manage/admin/git-oauth/{id}" => pages::git_oauth_edit::form;

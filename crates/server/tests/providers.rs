@@ -220,3 +220,80 @@ async fn a_secret_entered_to_test_the_connection_need_not_be_entered_to_save() {
     let saved = ann.post(&path, &save).await;
     assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.text);
 }
+
+/// A form's fields without some of them.
+fn without<'a>(fields: &'a [(&'static str, String)], names: &[&str]) -> Vec<(&'a str, &'a str)> {
+    let kept = fields.iter().filter(|(name, _)| !names.contains(name));
+    kept.map(|(name, value)| (*name, value.as_str())).collect()
+}
+
+#[tokio::test]
+async fn an_installation_is_asked_which_way_to_register_suits_its_version() {
+    let stage = Stage::new(Shape::BitbucketServerOAuth1).await;
+    let mut ann = stage.site.signed_in("ann", Role::SiteManager).await;
+    let choose = ann.get("/manage/admin/git-oauth/add").await.text;
+    assert_eq!(choose.matches("Bitbucket Server").count(), 1, "one tile");
+    let path = "/manage/admin/git-oauth/add/version";
+    let ask = ann.get(&format!("{path}?kind=bitbucket-server")).await.text;
+    assert!(ask.contains("7.20 and later") && ask.contains("Older than 7.20"));
+    let other = ann.get(&format!("{path}?kind=gitlab")).await;
+    assert_eq!(other.status, StatusCode::NOT_FOUND, "it is one of a kind");
+
+    let fields = stage.fields(None);
+    let mut form = without(&fields, &["do", "name", "client_id", "client_secret"]);
+    form.push(("kind", "bitbucket-server"));
+    let proposed = ann.post(path, &form).await;
+    assert_eq!(proposed.status, StatusCode::OK, "{}", proposed.text);
+    assert!(proposed.text.contains("OAuth 1.0a application link it is."));
+    assert!(
+        proposed.text.contains("BEGIN PUBLIC KEY"),
+        "to be pasted there"
+    );
+    let url = format!("name=\"url\" type=\"url\" value=\"{}\"", stage.forge.url());
+    assert!(proposed.text.contains(&url), "{}", proposed.text);
+    assert!(
+        proposed.text.contains("value=\"Forgepass\""),
+        "the consumer key"
+    );
+
+    form.retain(|(name, _)| *name != "internal");
+    let refused = ann.post(path, &form).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert!(refused.text.contains("choose by the version yourself"));
+    assert!(refused.text.contains(&url), "what was entered is kept");
+}
+
+#[tokio::test]
+async fn host_keys_that_a_test_read_are_pinned_once_they_are_ticked() {
+    let stage = Stage::new(GITLAB).await;
+    let mut ann = stage.site.signed_in("ann", Role::SiteManager).await;
+    let app = AppSpec::new("http://localhost:7080/oauth/callback");
+    let mut fields = stage.fields(Some(stage.forge.register_app(app).unwrap()));
+    let draft = ann
+        .post("/manage/admin/git-oauth/add", &[("kind", "gitlab")])
+        .await;
+    let path = draft.location().to_owned();
+
+    fields[0].1 = "test".to_owned();
+    let tested = ann
+        .post(&path, &without(&fields, &["host_keys"]))
+        .await
+        .text;
+    let key = stage.forge.ssh_host_key();
+    let tick = format!("name=\"pin\" value=\"{key}\" form=\"settings\"");
+    assert!(tested.contains(&tick), "{tested}");
+    assert!(
+        !tested.contains("checked"),
+        "nobody but a person trusts a key"
+    );
+
+    fields[0].1 = "save".to_owned();
+    let mut form = without(&fields, &["host_keys"]);
+    form.push(("pin", key));
+    let saved = ann.post(&path, &form).await;
+    assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.text);
+    let id = provider_id(&mut ann).await;
+    let again = format!("/manage/admin/git-oauth/{id}/test");
+    let pinned = ann.post(&again, &[]).await.text;
+    assert!(pinned.contains("pinned already") && !pinned.contains("name=\"pin\""));
+}

@@ -5,14 +5,16 @@ mod declare;
 mod draft;
 mod input;
 mod kept;
+mod propose;
 mod scan;
 mod test;
 mod view;
 
-use forge::AuthStyle;
+use forge::{AuthStyle, Kind};
 use secrecy::SecretString;
 use secrets::random_id;
 use store::{DraftId, Provider, ProviderCount, ProviderId, StoreError, Unique};
+use url::Url;
 
 use crate::{
     AsSiteManager, Broker, Refused, Result,
@@ -21,6 +23,7 @@ use crate::{
 
 pub use change::{Consequences, Force};
 pub use input::ProviderInput;
+pub use propose::Proposal;
 pub use scan::ScannedHostKey;
 pub use test::{Check, TestReport};
 pub use view::{DraftView, Health, KindView, ProviderView};
@@ -74,23 +77,29 @@ impl Broker {
 }
 
 impl AsSiteManager {
-    /// Every kind with its guide; the guide of the draft's kind shows the draft's public key.
+    /// Every kind with its guide.
+    ///
+    /// # Errors
+    /// Where our own address cannot hold a callback, which the configuration has ruled out.
+    pub fn kinds(&self) -> Result<Vec<KindView>> {
+        let ours = view::ours(&self.broker, None)?;
+        let of = |kind: &&'static dyn Kind| KindView::of(*kind, &ours);
+        Ok(forge::KINDS.iter().map(of).collect())
+    }
+
+    /// The kind of a draft; its guide shows the draft's public key and leads to the pages at `url`, or at the
+    /// usual address where that is none.
     ///
     /// # Errors
     /// `not-found` where the draft is unknown or too old.
-    pub async fn kinds(&self, draft: Option<&DraftId>) -> Result<Vec<KindView>> {
-        let draft = match draft {
-            Some(id) => Some(self.draft(id).await?),
-            None => None,
-        };
-        forge::KINDS
-            .iter()
-            .map(|kind| {
-                let draft = draft.as_ref().filter(|draft| draft.kind == kind.id());
-                let public_key = draft.and_then(|draft| draft.public_key.clone());
-                Ok(KindView::of(*kind, &view::ours(&self.broker, public_key)?))
-            })
-            .collect()
+    pub async fn kind_of_draft(&self, draft: &DraftId, url: &str) -> Result<KindView> {
+        let draft = self.draft(draft).await?;
+        let kind = known_kind(&draft.kind)?;
+        let mut ours = view::ours(&self.broker, draft.public_key)?;
+        let entered = Url::parse(url).ok().filter(|url| url.has_host());
+        let usual = || kind.usual_url().and_then(|url| Url::parse(url).ok());
+        ours.url = entered.or_else(usual);
+        Ok(KindView::of(kind, &ours))
     }
 
     /// Every provider, by name.

@@ -26,6 +26,13 @@ pub struct ScannedHostKey {
     pub pinned: bool,
 }
 
+impl ScannedHostKey {
+    /// Its algorithm, such as `ssh-ed25519`.
+    pub fn algorithm(&self) -> &str {
+        self.key.split(' ').next().unwrap_or_default()
+    }
+}
+
 /// Reads the host keys at an SSH address; `pinned` are those trusted already.
 ///
 /// # Errors

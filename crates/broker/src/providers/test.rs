@@ -170,10 +170,7 @@ impl Broker {
     ) -> Option<std::result::Result<String, String>> {
         let call = provider.kind.probe(&provider.site)?;
         Some(match self.door().send(provider, None, call).await {
-            Ok(probe) => Ok(match probe.version {
-                Some(version) => format!("{} {version}", probe.product),
-                None => probe.product,
-            }),
+            Ok(probe) => Ok(probe.to_string()),
             Err(error) => Err(format!(
                 "this does not answer like {}: {error}; compare the kind, the URL and the API URL",
                 provider.kind.name()

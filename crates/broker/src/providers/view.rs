@@ -2,7 +2,6 @@
 
 use forge::{GuideStep, Kind, Ours};
 use store::{DraftId, Provider, ProviderId};
-use url::Url;
 
 use super::input::plain;
 use crate::{
@@ -11,6 +10,9 @@ use crate::{
     context,
 };
 
+/// The consumer key we propose; whoever links several installations to one server changes it on both sides.
+const CONSUMER_KEY: &str = "Forgepass";
+
 /// One kind of provider, with its guide.
 #[derive(Debug, Clone)]
 pub struct KindView {
@@ -18,12 +20,18 @@ pub struct KindView {
     pub id: &'static str,
     /// The name shown to people.
     pub name: &'static str,
+    /// The name of the software alone, where several kinds are ways to register at it.
+    pub software: &'static str,
+    /// Which versions of the software it suits, where there is a sibling.
+    pub versions: Option<&'static str>,
     /// `oauth2`, `oauth1` or `none`.
     pub auth: &'static str,
     /// Key algorithms it accepts; where there is one only, it is demanded.
     pub algorithms: &'static [&'static str],
     /// The steps at the provider's side, with the values to copy.
     pub guide: Vec<GuideStep>,
+    /// The URL that the form proposes.
+    pub usual_url: Option<&'static str>,
     /// The consumer key that the guide proposes, for OAuth 1.0a kinds.
     pub consumer_key: String,
     /// The kind that a provider of this one may be moved to.
@@ -164,10 +172,13 @@ impl KindView {
         Self {
             id: kind.id(),
             name: kind.name(),
+            software: kind.software(),
+            versions: kind.versions(),
             auth: kind.auth().as_str(),
             algorithms: kind.algorithms(),
             guide: kind.guide(ours),
             sibling: kind.sibling(),
+            usual_url: kind.usual_url(),
             consumer_key: ours.consumer_key.clone(),
         }
     }
@@ -225,19 +236,8 @@ pub(super) fn ours(broker: &Broker, public_key: Option<String>) -> Result<Ours> 
         name: config.deployment.clone(),
         homepage: config.public_url.clone(),
         callback: config.callback()?,
-        consumer_key: consumer_key(&config.public_url),
+        consumer_key: CONSUMER_KEY.to_owned(),
         public_key,
         url: None,
     })
-}
-
-/// The consumer key we propose: one word that names this deployment.
-fn consumer_key(public_url: &Url) -> String {
-    format!(
-        "forgepass-{}",
-        public_url
-            .host_str()
-            .unwrap_or("server")
-            .replace(['.', ':'], "-")
-    )
 }

@@ -217,3 +217,61 @@ async fn host_keys_are_read_with_fingerprints_and_compared_with_the_pinned() {
     let report = root.test_input(&input).await.unwrap();
     assert!(!ok_of(&report, "SSH at"), "a foreign key answers");
 }
+
+#[tokio::test]
+async fn the_version_that_answers_chooses_between_two_ways_to_register() {
+    let (_site, root) = Site::managed().await;
+    let ways = ["bitbucket-server", "bitbucket-server-oauth1"];
+    for (shape, proposed) in [
+        (Shape::BitbucketServer, ways[0]),
+        (Shape::BitbucketServerOAuth1, ways[1]),
+    ] {
+        let forge = testforge::start(shape).await.unwrap();
+        for chosen in ways {
+            let proposal = root.propose_kind(&place(&forge, chosen)).await.unwrap();
+            assert_eq!(proposal.kind, proposed, "{shape:?}");
+            assert!(proposal.found.starts_with("Bitbucket "), "{proposal:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn where_no_way_suits_the_reason_and_the_next_step_are_told() {
+    let (_site, root) = Site::managed().await;
+    let forge = testforge::start(Shape::GitLab { sub_path: "" })
+        .await
+        .unwrap();
+    let other = root.propose_kind(&place(&forge, "bitbucket-server")).await;
+    let other = other.unwrap_err();
+    assert_eq!(
+        other.detail,
+        "URL: this does not answer like Bitbucket's API"
+    );
+    assert!(
+        other
+            .hint
+            .unwrap()
+            .contains("choose by the version yourself")
+    );
+
+    let mut untrusted = place(&forge, "bitbucket-server");
+    untrusted.ca_pem = None;
+    let untrusted = root.propose_kind(&untrusted).await.unwrap_err();
+    assert!(untrusted.detail.contains("certificate"), "{untrusted:?}");
+
+    let mut inside = place(&forge, "bitbucket-server");
+    inside.internal = false;
+    let inside = root.propose_kind(&inside).await.unwrap_err();
+    assert!(inside.detail.starts_with("URL: "), "{inside:?}");
+}
+
+/// What is known of a stand-in before anything is registered there.
+fn place(forge: &Forge, kind: &str) -> ProviderInput {
+    ProviderInput {
+        kind: kind.into(),
+        url: forge.url().into(),
+        ca_pem: Some(forge.ca_pem()),
+        internal: true,
+        ..ProviderInput::default()
+    }
+}

@@ -237,11 +237,10 @@ async fn the_rsa_pair_is_made_when_the_kind_is_chosen_and_survives_a_reload() {
         Some(&shown)
     );
 
-    let kinds = root.kinds(Some(&draft.id)).await.unwrap();
-    let kind = kinds
-        .iter()
-        .find(|kind| kind.id == "bitbucket-server-oauth1")
-        .unwrap();
+    let url = "https://code.example.com/bitbucket";
+    let kind = root.kind_of_draft(&draft.id, url).await.unwrap();
+    let first = &kind.guide[0].text;
+    assert!(first.contains(&format!("{url}/plugins/")), "{first}");
     let values: Vec<&String> = kind
         .guide
         .iter()
@@ -309,9 +308,26 @@ async fn an_oauth1_provider_needs_a_draft_of_its_kind_and_of_its_site_manager() 
 }
 
 #[tokio::test]
+async fn a_guide_leads_to_the_usual_address_until_another_is_entered() {
+    let (_site, root) = Site::managed().await;
+    let draft = root.make_draft("github").await.unwrap().id;
+    for (entered, shown) in [
+        ("", "https://github.com/settings/developers"),
+        ("git", "https://github.com/settings/developers"),
+        (
+            "https://git.example.com",
+            "https://git.example.com/settings/developers",
+        ),
+    ] {
+        let kind = root.kind_of_draft(&draft, entered).await.unwrap();
+        assert!(kind.guide[0].text.contains(shown), "{:?}", kind.guide[0]);
+    }
+}
+
+#[tokio::test]
 async fn every_guide_shows_our_exact_callback() {
     let (_site, root) = Site::managed().await;
-    for kind in root.kinds(None).await.unwrap() {
+    for kind in root.kinds().unwrap() {
         let told = format!("{:?}", kind.guide);
         assert!(!kind.guide.is_empty());
         if kind.auth == "oauth2" {

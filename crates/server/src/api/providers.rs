@@ -13,12 +13,7 @@ use crate::problem::Failure;
 )]
 pub(super) async fn kinds(manager: AsSiteManager) -> Answer<Vec<api::Kind>> {
     Ok(Json(
-        manager
-            .kinds(None)
-            .await?
-            .into_iter()
-            .map(views::kind)
-            .collect(),
+        manager.kinds()?.into_iter().map(views::kind).collect(),
     ))
 }
 

@@ -53,6 +53,8 @@ pub struct ProviderForm {
     pub(super) ssh_user: String,
     pub(super) ssh_addresses: String,
     pub(super) host_keys: String,
+    /// Host keys of a test that were ticked, to be pinned.
+    pub(super) pin: Vec<String>,
     pub(super) ca_pem: String,
     pub(super) internal: Option<String>,
     pub(super) narrowing_off: Option<String>,
@@ -88,6 +90,7 @@ impl ProviderForm {
             ssh_user: provider.ssh_user.clone(),
             ssh_addresses: provider.ssh_addresses.join("\n"),
             host_keys: provider.host_keys.join("\n"),
+            pin: Vec::new(),
             ca_pem: provider.ca_pem.clone().unwrap_or_default(),
             internal: yes(provider.internal),
             narrowing_off: yes(provider.narrowing_off),
@@ -134,6 +137,7 @@ impl ProviderForm {
         id: &str,
         draft: Option<DraftId>,
     ) -> Result<ProviderInput, Failure> {
+        self.pin_ticked();
         let mut input = self.input(draft);
         let kept = std::mem::take(&mut self.kept);
         if input.client_secret.is_none() && !kept.is_empty() {
@@ -141,6 +145,16 @@ impl ProviderForm {
         }
         self.kept = manager.keep_secret(id, &input).await?.unwrap_or_default();
         Ok(input)
+    }
+
+    /// Host keys that were ticked join those in the field.
+    fn pin_ticked(&mut self) {
+        for key in std::mem::take(&mut self.pin) {
+            if !self.host_keys.lines().any(|line| line.trim() == key) {
+                let gap = if self.host_keys.is_empty() { "" } else { "\n" };
+                self.host_keys = format!("{}{gap}{key}", self.host_keys.trim_end());
+            }
+        }
     }
 
     /// Whether the folded part holds anything, so that it should be open.

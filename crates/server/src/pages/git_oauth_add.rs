@@ -24,17 +24,20 @@ use crate::{app::App, problem::Failure};
 #[template(path = "git_oauth_choose.html")]
 struct ChoosePage {
     frame: Frame,
-    fault: Option<Failure>,
     kinds: Vec<KindView>,
 }
 
 /// `GET /manage/admin/git-oauth/add`.
 pub async fn choose(manager: AsSiteManager, frame: Frame) -> Answer {
-    show(&ChoosePage {
-        frame,
-        fault: None,
-        kinds: manager.kinds(None).await?,
-    })
+    let mut kinds = manager.kinds()?;
+    // The first of two ways to register at one software stands for both.
+    let all: Vec<&str> = kinds.iter().map(|kind| kind.id).collect();
+    kinds.retain(|kind| {
+        let place = |id| all.iter().position(|known| *known == id);
+        kind.sibling
+            .is_none_or(|sibling| place(kind.id) < place(sibling))
+    });
+    show(&ChoosePage { frame, kinds })
 }
 
 /// The kind that was chosen.
@@ -51,26 +54,37 @@ pub async fn chosen(manager: AsSiteManager, Form(form): Form<Chosen>) -> Answer 
 
 #[derive(Template)]
 #[template(path = "git_oauth_add.html")]
-struct AddPage {
+pub(super) struct AddPage {
     frame: Frame,
     fault: Option<Failure>,
     draft: String,
     kind: KindView,
     form: ProviderForm,
     report: Option<TestReport>,
+    /// What the installation answered when it was asked which kind it is.
+    pub(super) found: Option<String>,
     has_client_secret: bool,
 }
 
 impl AddPage {
-    async fn of(manager: &AsSiteManager, frame: Frame, draft: &DraftId) -> Result<Self, Failure> {
-        let found = manager.draft(draft).await?;
-        let kinds = manager.kinds(Some(draft)).await?;
-        let kind = kinds.into_iter().find(|kind| kind.id == found.kind);
-        let kind = kind.ok_or_else(Failure::not_found)?;
-        let form = ProviderForm {
-            kind: found.kind,
+    /// The page of a draft for the provider at `url`, with nothing entered but what is proposed.
+    pub(super) async fn of(
+        manager: &AsSiteManager,
+        frame: Frame,
+        draft: &DraftId,
+        url: &str,
+    ) -> Result<Self, Failure> {
+        let kind = manager.kind_of_draft(draft, url).await?;
+        let mut form = ProviderForm {
+            kind: kind.id.to_owned(),
+            name: kind.usual_url.map_or("", |_| kind.name).to_owned(),
+            url: kind.usual_url.unwrap_or_default().to_owned(),
             ..ProviderForm::default()
         };
+        if kind.auth == "oauth1" {
+            form.client_id = kind.consumer_key.clone();
+            form.consumer_name = frame.site_name().to_owned();
+        }
         let draft = draft.to_string();
         Ok(Self {
             frame,
@@ -79,19 +93,22 @@ impl AddPage {
             kind,
             form,
             report: None,
+            found: None,
             has_client_secret: false,
         })
+    }
+
+    /// Fills in where the provider is.
+    pub(super) fn place(&mut self, asked: ProviderForm) {
+        self.form.url = asked.url;
+        self.form.ca_pem = asked.ca_pem;
+        self.form.internal = asked.internal;
     }
 }
 
 /// `GET /manage/admin/git-oauth/add/{draft}`.
 pub async fn form(manager: AsSiteManager, frame: Frame, Path(draft): Path<String>) -> Answer {
-    let mut page = AddPage::of(&manager, frame, &DraftId(draft)).await?;
-    if page.kind.auth == "oauth1" {
-        page.form.client_id = page.kind.consumer_key.clone();
-        page.form.consumer_name = page.frame.site_name().to_owned();
-    }
-    show(&page)
+    show(&AddPage::of(&manager, frame, &DraftId(draft), "").await?)
 }
 
 /// `POST /manage/admin/git-oauth/add/{draft}`: tests the connection or saves.
@@ -103,7 +120,7 @@ pub async fn submit(
     Form(form): Form<ProviderForm>,
 ) -> Answer {
     let draft = DraftId(draft);
-    let mut page = AddPage::of(&manager, frame, &draft).await?;
+    let mut page = AddPage::of(&manager, frame, &draft, &form.url).await?;
     let kind = std::mem::take(&mut page.form.kind);
     page.form = ProviderForm { kind, ..form };
     let input = page

@@ -43,7 +43,7 @@ pub struct Asked {
 impl EditPage {
     async fn of(manager: &AsSiteManager, frame: Frame, id: &ProviderId) -> Result<Self, Failure> {
         let provider = manager.provider(id).await?;
-        let kinds = manager.kinds(None).await?;
+        let kinds = manager.kinds()?;
         let find = |id: &str| kinds.iter().find(|kind| kind.id == id).cloned();
         let mut kind = find(&provider.kind).ok_or_else(Failure::not_found)?;
         kind.guide = provider.guide.clone();

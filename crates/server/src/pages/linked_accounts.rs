@@ -1,17 +1,13 @@
 //! `/preferences/linked-accounts`: every provider with this user's links there, and the rules between them.
 
 use askama::Template;
-use axum::{
-    extract::{Path, State},
-    http::StatusCode,
-    response::IntoResponse,
-};
+use axum::extract::{Path, State};
 use axum_extra::extract::Form;
 use broker::{AsUser, LinkId, OfferedProvider, RuleId, RuleView};
 use serde::Deserialize;
 
-use super::{Answer, Frame, done, show_as};
-use crate::{app::App, problem::Failure, security::FormTargets};
+use super::{Answer, Frame, done, show, show_as};
+use crate::{app::App, problem::Failure};
 
 const RULES: &str = "/preferences/linked-accounts#rules";
 
@@ -42,19 +38,11 @@ impl LinkedAccountsPage {
     fn chooses(&self) -> bool {
         !self.rules.is_empty() || self.providers.iter().any(|one| one.links.len() > 1)
     }
-
-    fn show(&self, status: StatusCode) -> Answer {
-        let targets = FormTargets::of(self.providers.iter().map(|provider| provider.url.as_str()));
-        let response = show_as(status, self)?;
-        Ok((axum::Extension(targets), response).into_response())
-    }
 }
 
 /// `GET /preferences/linked-accounts`.
 pub async fn page(user: AsUser, frame: Frame) -> Answer {
-    LinkedAccountsPage::of(&user, frame)
-        .await?
-        .show(StatusCode::OK)
+    show(&LinkedAccountsPage::of(&user, frame).await?)
 }
 
 /// The form of a new rule.
@@ -85,7 +73,7 @@ pub async fn add_rule(
             let status = failure.status;
             let mut page = LinkedAccountsPage::of(&user, frame).await?;
             (page.fault, page.entered) = (Some(failure), form);
-            page.show(status)
+            show_as(status, &page)
         }
     }
 }

@@ -23,6 +23,7 @@ pub mod error;
 pub mod git_oauth;
 pub mod git_oauth_add;
 pub mod git_oauth_edit;
+pub mod git_oauth_version;
 pub mod home;
 pub mod invitation;
 pub mod link;

@@ -49,7 +49,7 @@ pub async fn page(manager: AsSiteManager, frame: Frame) -> Answer {
         algorithm,
         exceptions: in_force.map_or_else(Vec::new, |choice| choice.exceptions.clone()),
         choices,
-        kinds: manager.kinds(None).await?,
+        kinds: manager.kinds()?,
         counts: manager.key_counts().await?,
     })
 }

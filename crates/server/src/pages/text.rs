@@ -1,5 +1,6 @@
 //! Words for people: times, initials, states, and what a form sent.
 
+use broker::Algorithm;
 use jiff::{Timestamp, tz::TimeZone};
 use url::form_urlencoded;
 
@@ -27,17 +28,57 @@ pub fn iso(at: &i64) -> String {
         .unwrap_or_default()
 }
 
+/// A capital letter, unless the text begins with an address, which is spelt as it is.
+pub fn capital(text: &str) -> String {
+    let word = text.split(' ').next().unwrap_or_default();
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) if !word.contains(['.', ':', '/', '@']) => {
+            first.to_uppercase().chain(letters).collect()
+        }
+        _ => text.to_owned(),
+    }
+}
+
 /// Capital letter and full stop: error texts are written for the middle of a line.
 pub fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    let Some(first) = letters.next() else {
-        return String::new();
-    };
-    let mut sentence: String = first.to_uppercase().chain(letters).collect();
+    let mut sentence = capital(text);
+    if sentence.is_empty() {
+        return sentence;
+    }
     if !sentence.ends_with(['.', '!', '?', ':']) {
         sentence.push('.');
     }
     sentence
+}
+
+/// A text in pieces, those that are addresses of pages apart, so that they can be pressed.
+pub fn pieces(text: &str) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while let Some(start) = rest.find("https://") {
+        let (before, after) = rest.split_at(start);
+        let end = after.find([' ', '\n']).unwrap_or(after.len());
+        let address = after[..end].trim_end_matches(['.', ',', ';', ':', ')']);
+        pieces.push(Piece::Text(before));
+        // What a person has to fill in leads nowhere.
+        pieces.push(match address.contains('<') {
+            true => Piece::Text(address),
+            false => Piece::Address(address),
+        });
+        rest = &after[address.len()..];
+    }
+    pieces.push(Piece::Text(rest));
+    pieces
+}
+
+/// A piece of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// Words.
+    Text(&'a str),
+    /// The address of a page.
+    Address(&'a str),
 }
 
 /// The first letters of a name, at most two.
@@ -106,13 +147,8 @@ pub fn role(role: &str) -> &str {
 
 /// A key algorithm in words.
 pub fn algorithm(id: &str) -> &str {
-    match id {
-        "ed25519" => "Ed25519",
-        "ecdsa-p256" => "ECDSA P-256",
-        "rsa-3072" => "RSA 3072",
-        "rsa-4096" => "RSA 4096",
-        other => other,
-    }
+    id.parse()
+        .map_or(id, |algorithm: Algorithm| algorithm.title())
 }
 
 /// What a person left empty is absent.
@@ -149,6 +185,32 @@ mod tests {
         for text in ["ann & <b>=1; é", "100% + 1", ""] {
             assert_eq!(decoded(&encoded(text)), text);
         }
+    }
+
+    #[test]
+    fn addresses_in_a_text_can_be_pressed() {
+        use Piece::{Address, Text};
+        assert_eq!(
+            pieces("Open https://git.example.com/x?a=1 (or https://<provider>/y)."),
+            [
+                Text("Open "),
+                Address("https://git.example.com/x?a=1"),
+                Text(" (or "),
+                Text("https://<provider>/y"),
+                Text(")."),
+            ]
+        );
+        assert_eq!(pieces("javascript:alert(1)"), [Text("javascript:alert(1)")]);
+    }
+
+    #[test]
+    fn a_sentence_begins_with_a_capital_but_not_in_an_address() {
+        assert_eq!(sentence("it is empty"), "It is empty.");
+        assert_eq!(
+            sentence("git.example.com is away"),
+            "git.example.com is away."
+        );
+        assert_eq!(sentence(""), "");
     }
 
     #[test]
