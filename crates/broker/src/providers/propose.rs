@@ -33,12 +33,14 @@ impl AsSiteManager {
                         found,
                     });
                 }
+                Err(SendError::Refused(refusal)) => {
+                    let software = chosen.software();
+                    reason = Some(format!("this does not answer like {software}: {refusal}"));
+                }
                 Err(error) => {
-                    let answered = matches!(error, SendError::Refused(_));
+                    // Nothing answers: it would not answer the sibling either.
                     reason = Some(error.to_string());
-                    if !answered {
-                        break;
-                    }
+                    break;
                 }
             }
         }

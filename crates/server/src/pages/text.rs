@@ -135,6 +135,17 @@ pub fn state(state: &str) -> &str {
     }
 }
 
+/// What the page at one of our own paths is called, where it is one that errors lead to.
+pub fn place(path: &str) -> &'static str {
+    match path.split(['?', '#']).next().unwrap_or_default() {
+        "/preferences/linked-accounts" => "Linked accounts",
+        "/preferences/ssh-keys" => "SSH keys",
+        "/preferences/workspaces" => "Workspaces",
+        "/login" => "Sign in",
+        _ => "Go there",
+    }
+}
+
 /// A role in words.
 pub fn role(role: &str) -> &str {
     match role {
