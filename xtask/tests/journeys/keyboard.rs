@@ -6,7 +6,8 @@ use xtask::chromium::{Key, Window};
 
 use crate::control::FOUND;
 
-const TAB: &str = "\u{e004}";
+/// The key that goes on to the next control.
+pub(crate) const TAB: &str = "\u{e004}";
 const ENTER: &str = "\u{e007}";
 const HOME: &str = "\u{e011}";
 const DOWN: &str = "\u{e015}";
@@ -119,29 +120,34 @@ fn look(window: &Window<'_>) -> Result<Value> {
 /// under another.
 const LOOK: &str = r"
 const at = document.activeElement;
-const same = at === wanted
-  || (at.type === 'radio' && wanted.type === 'radio' && at.name === wanted.name && at.form === wanted.form);
 const ring = getComputedStyle(at);
 const clear = color => /^rgba\(.*, 0\)$|^transparent$/.test(color);
 const box = at.getClientRects()[0];
 const x = box ? box.left + box.width / 2 : -1, y = box ? box.top + box.height / 2 : -1;
 const top = document.elementFromPoint(x, y);
+const begun = at === document.body;
+// The calendar's button in a date field is the browser's own, and so is its ring.
+const foreign = begun || !at.matches(':focus');
 let unseen = null;
-if (at === document.body || at === document.documentElement) unseen = null;
+if (foreign) unseen = null;
 else if (ring.outlineStyle === 'none' || parseFloat(ring.outlineWidth) < 1) unseen = 'it has no ring';
 else if (clear(ring.outlineColor) || ring.outlineColor === getComputedStyle(document.body).backgroundColor)
   unseen = `its ring is ${ring.outlineColor}`;
 else if (!top) unseen = `it is at ${x}, ${y}, off the screen`;
 else if (!at.contains(top)) unseen = `it is under ${top.outerHTML.slice(0, 100)}`;
+
+// Tab comes to one radio button of a group: the one that is on.
+const group = it => it.type === 'radio' ? [...document.getElementsByName(it.name)].filter(one => one.form === it.form) : [it];
+const stop = it => group(it).find(one => one.checked) ?? it;
 const root = document.querySelector('dialog[open]') ?? document;
 const controls = [...root.querySelectorAll('a[href], button, input, select, textarea, summary, [tabindex]')]
-  .filter(it => it.tabIndex >= 0 && !it.matches(':disabled') && it.checkVisibility({ visibilityProperty: true }));
+  .filter(it => it.tabIndex >= 0 && !it.matches(':disabled') && it.checkVisibility({ visibilityProperty: true }) && stop(it) === it);
 const follows = (one, other) => Boolean(one.compareDocumentPosition(other) & Node.DOCUMENT_POSITION_FOLLOWING);
-const begun = at === document.body;
-const back = !begun && follows(wanted, at);
+const goal = stop(wanted);
+const back = !begun && follows(goal, at);
 const between = controls.filter(it => back
-  ? follows(it, at) && !follows(it, wanted)
-  : (begun || follows(at, it)) && !follows(wanted, it));
+  ? follows(it, at) && !follows(it, goal)
+  : (begun || follows(at, it)) && !follows(goal, it));
 const text = it => it.outerHTML.slice(0, 200);
-return { there: same, back, unseen, at: text(at), wanted: text(wanted),
+return { there: group(wanted).includes(at), back, unseen, at: text(at), wanted: text(wanted),
   controls: controls.length, steps: Math.max(1, between.length) };";

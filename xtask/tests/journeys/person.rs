@@ -123,6 +123,8 @@ impl<'a> Person<'a> {
             Hand::Mouse | Hand::WithoutScript => self.click_option(option),
             Hand::Keyboard => keyboard::choose(&self.window, option),
         });
+        let chosen = format!("return document.querySelector('{FOUND}').selectedOptions[0]?.text");
+        assert_eq!(must(self.window.run(&chosen)), option, "{control:?}");
     }
 
     /// What a field holds.
@@ -158,6 +160,7 @@ impl<'a> Person<'a> {
     /// Presses a button that asks first: once to say no, and once to go through with it.
     #[track_caller]
     pub(crate) fn confirm(&self, control: Control<'_>, question: &str) {
+        // The question is a convenience of the script; without it the form is just sent.
         if self.hand == Hand::WithoutScript {
             return self.follow(control);
         }
@@ -166,6 +169,10 @@ impl<'a> Person<'a> {
         self.sees(&[question]);
         self.press(button("Cancel"));
         must(wait_until(|| Ok(!self.window.has("dialog")?)));
+        must(self.find(control));
+        // Whoever says no with the keyboard is where they were.
+        let is_back = must(self.window.has(&format!("{FOUND}:focus")));
+        assert!(is_back || self.hand != Hand::Keyboard, "the focus is lost");
         self.press(control);
         must(self.window.wait_for("dialog[open]"));
         self.follow(button(control.name));
@@ -301,9 +308,16 @@ impl<'a> Person<'a> {
 
     fn copy_by_button(&self, of: Control<'_>) -> Result<String> {
         self.find(of)?;
+        // The word is there for two seconds only, so the page notes what it was shown.
+        self.window.run(&format!(
+            "const button = document.querySelector('{FOUND}');
+             button.said = [];
+             const note = () => button.said.push(button.textContent);
+             new MutationObserver(note).observe(button, {{ childList: true }});"
+        ))?;
         self.act()?;
-        let said = format!("return document.querySelector('{FOUND}').textContent");
-        wait_until(|| Ok(self.window.run(&said)? == "Copied")).context("nothing is copied")?;
+        let said = format!("return document.querySelector('{FOUND}').said.includes('Copied')");
+        wait_until(|| Ok(self.window.run(&said)? == true)).context("nothing is copied")?;
         self.window.clipboard()
     }
 }
