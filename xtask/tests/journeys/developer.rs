@@ -136,8 +136,12 @@ fn consent(ann: &Person<'_>, scope: &str) {
 fn placed(scene: &Scene<'_>, provider: &Provider) {
     let (ann, forge) = (&scene.ann, &provider.forge);
     wait_until(|| Ok(!forge.keys().is_empty())).unwrap();
-    ann.reloads_until(provider.row.name, "At the provider");
+    ann.reloads_until(provider.row.name, is_placed);
     ann.sees_in(provider.row.name, &[&forge.keys()[0].fingerprint]);
+}
+
+fn is_placed(shown: &str) -> bool {
+    shown.contains("At the provider")
 }
 
 fn regenerate_the_key(scene: &Scene<'_>) {
@@ -152,7 +156,7 @@ fn regenerate_the_key(scene: &Scene<'_>) {
     ann.follow(link("Regenerate the key for GitLab"));
     ann.follow(button("Regenerate"));
     wait_until(|| Ok(!is_at(forge, &old))).unwrap();
-    ann.reloads_until("GitLab", "At the provider");
+    ann.reloads_until("GitLab", |shown| is_placed(shown) && !shown.contains(&old));
     let new = ann.copy(button("Copy").within("GitLab"));
     assert_ne!(new, old);
     assert!(is_at(forge, &new));
@@ -229,7 +233,7 @@ fn link_again(scene: &Scene<'_>) {
     ann.follow(menu("Linked accounts"));
     ann.follow(button("Link again: ann").within("GitLab"));
     consent_to_gitlab(ann);
-    ann.reloads_until("GitLab", "At the provider");
+    ann.reloads_until("GitLab", is_placed);
 }
 
 fn deny(scene: &Scene<'_>) {

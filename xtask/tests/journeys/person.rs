@@ -208,18 +208,19 @@ impl<'a> Person<'a> {
         );
     }
 
-    /// Loads the page again and again until the section under this heading shows these words.
+    /// Loads the page again and again until what the section under this heading shows is as `wanted`.
     #[track_caller]
-    pub(crate) fn reloads_until(&self, heading: &str, words: &str) {
+    pub(crate) fn reloads_until(&self, heading: &str, wanted: impl Fn(&str) -> bool) {
         let url = must(self.window.url());
+        let mut shown = String::new();
         let seen = wait_until(|| {
-            let seen = self.section(heading)?.contains(words);
-            if !seen {
-                self.window.open(url.as_str())?;
+            shown = self.section(heading)?;
+            if wanted(&shown) {
+                return Ok(true);
             }
-            Ok(seen)
+            self.window.open(url.as_str()).map(|()| false)
         });
-        must(seen.with_context(|| format!("`{words}` in {heading}")));
+        must(seen.with_context(|| format!("{heading} stays as it is:\n{shown}")));
     }
 
     /// The page must not show these words.
