@@ -12,6 +12,8 @@ use thirtyfour::{
 };
 use tokio::runtime::Runtime;
 
+pub use thirtyfour::Key;
+
 use crate::world::{line_with, wait_until};
 
 /// The driver, which starts a Chromium for each window.
@@ -222,9 +224,17 @@ impl Window<'_> {
             element.clear().await?;
             element.focus().await
         })?;
+        self.paste(text)
+    }
+
+    /// Puts text where the cursor is, as pasting does.
+    ///
+    /// # Errors
+    /// When the window is gone.
+    pub fn paste(&self, text: &str) -> Result<()> {
         // Keys of the driver stop at U+FFFF.
-        self.ask("Input.insertText", json!({ "text": text }))?;
-        Ok(())
+        self.ask("Input.insertText", json!({ "text": text }))
+            .map(drop)
     }
 
     /// Presses keys on whatever has the focus.
@@ -234,6 +244,40 @@ impl Window<'_> {
     pub fn press(&self, keys: &str) -> Result<()> {
         let chain = self.driver.action_chain().send_keys(keys);
         Ok(self.runtime.block_on(chain.perform())?)
+    }
+
+    /// Presses keys on whatever has the focus while `held` is down, such as Shift with Tab.
+    ///
+    /// # Errors
+    /// When the window is gone.
+    pub fn press_holding(&self, held: Key, keys: &str) -> Result<()> {
+        let held = char::from(held);
+        let chain = self.driver.action_chain().key_down(held);
+        let chain = chain.send_keys(keys).key_up(held);
+        Ok(self.runtime.block_on(chain.perform())?)
+    }
+
+    /// The text that the page copied.
+    ///
+    /// # Errors
+    /// When it may not be read, or is no text.
+    pub fn clipboard(&self) -> Result<String> {
+        let read = json!({ "permission": { "name": "clipboard-read" }, "setting": "granted" });
+        self.ask("Browser.setPermission", read)?;
+        let text = self.run_until_called(
+            "navigator.clipboard.readText().then(arguments[0], error => arguments[0](null))",
+        )?;
+        let text = text.as_str().context("the clipboard cannot be read")?;
+        Ok(text.to_owned())
+    }
+
+    /// Lets links to files put them into `folder`, without asking.
+    ///
+    /// # Errors
+    /// When the window is gone.
+    pub fn download_to(&self, folder: &Path) -> Result<()> {
+        let how = json!({ "behavior": "allow", "downloadPath": folder });
+        self.ask("Browser.setDownloadBehavior", how).map(drop)
     }
 
     /// Whether `css` finds anything.

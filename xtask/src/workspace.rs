@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::browser::Browser;
 use crate::shell;
-use crate::world::{World, line_with};
+use crate::world::{World, line_with, wait_until};
 
 /// One workspace; nothing of it is outside its folder but the agent's machine id.
 pub struct Workspace {
@@ -223,6 +223,25 @@ pub struct Asking {
     /// Where a person approves it.
     pub address: String,
     login: Child,
+}
+
+impl Asking {
+    /// Waits until the approved sign-in has ended well, so that the workspace is ready.
+    ///
+    /// # Errors
+    /// When it ended with another status than 0, or does not end.
+    pub fn finish(mut self) -> Result<()> {
+        let mut status = None;
+        wait_until(|| {
+            status = self.login.try_wait()?;
+            Ok(status.is_some())
+        })
+        .context("forgepass login goes on waiting")?;
+        match status {
+            Some(status) if status.success() => Ok(()),
+            _ => bail!("forgepass login ended with {status:?}"),
+        }
+    }
 }
 
 impl Drop for Asking {
