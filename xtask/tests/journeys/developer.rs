@@ -245,7 +245,7 @@ fn deny(scene: &Scene<'_>) {
         "The consent at GitLab was not given.",
         "nothing was changed",
     ]);
-    ann.follow(link("Go there"));
+    ann.follow(link("Go to linked accounts"));
     ann.sees_in("GitLab", &["ann", "Linked"]);
 }
 

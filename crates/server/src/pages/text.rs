@@ -135,12 +135,12 @@ pub fn state(state: &str) -> &str {
     }
 }
 
-/// What the page at one of our own paths is called, where it is one that errors lead to.
+/// What a button that leads to one of our own pages says.
 pub fn place(path: &str) -> &'static str {
     match path.split(['?', '#']).next().unwrap_or_default() {
-        "/preferences/linked-accounts" => "Linked accounts",
-        "/preferences/ssh-keys" => "SSH keys",
-        "/preferences/workspaces" => "Workspaces",
+        "/preferences/linked-accounts" => "Go to linked accounts",
+        "/preferences/ssh-keys" => "Go to SSH keys",
+        "/preferences/workspaces" => "Go to workspaces",
         "/login" => "Sign in",
         _ => "Go there",
     }
