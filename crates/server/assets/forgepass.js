@@ -73,7 +73,7 @@ function localTimes(within) {
 }
 localTimes(document);
 
-// What is still on its way is looked at again, less and less often, until it has come.
+// What is still on its way is looked at again, less and less often, until it has come or minutes have gone.
 async function look() {
   const page = await fetch(location.href);
   if (!page.ok || page.redirected) return;
@@ -88,9 +88,9 @@ async function look() {
   }
 }
 async function follow(pause) {
-  if (!document.querySelector("[data-live]")) return;
+  if (!document.querySelector("[data-live]") || pause > 60000) return;
   // A server that is away leaves the page as it is.
   if (!document.hidden) await look().catch(() => {});
-  setTimeout(follow, pause, Math.min(pause * 1.5, 30000));
+  setTimeout(follow, pause, pause * 1.5);
 }
 setTimeout(follow, 1000, 1000);

@@ -322,6 +322,12 @@ fn turn_off(scene: &Scene<'_>, ann: &mut Browser) {
     ]);
     root.tick(field("Turned off"));
     root.follow(button("Save"));
+    root.sees(&[
+        "Before this is saved",
+        "Git gets nothing for 1 link until it is on again.",
+    ]);
+    root.tick(field("Yes, change it"));
+    root.follow(button("Save"));
     root.sees(&["GitHub Enterprise is saved.", "Off"]);
     let accounts = ann
         .open(&scene.page("/preferences/linked-accounts"))

@@ -289,9 +289,10 @@ fn consequences(row: &Provider, checked: &Checked, links: i64) -> Result<Consequ
             "the client id changes: {count} will die when their tokens are refreshed"
         ));
     }
-    if checked.disabled && row.disabled_at.is_none() {
+    let turned_off = checked.disabled && row.disabled_at.is_none();
+    if turned_off {
         text.push(format!(
-            "the provider is switched off: {count} stop answering until it is on"
+            "the provider is turned off: Git gets nothing for {count} until it is on again"
         ));
     }
     if checked.narrowing_off != row.narrowing_off_at.is_some() {
@@ -301,7 +302,7 @@ fn consequences(row: &Provider, checked: &Checked, links: i64) -> Result<Consequ
     if known && checked.kind.auth() == AuthStyle::OAuth2 {
         text.push("the client secret must be entered again".to_owned());
     }
-    let needs_confirm = links > 0 && (moved.ends_tokens() || moved.client_id);
+    let needs_confirm = links > 0 && (moved.ends_tokens() || moved.client_id || turned_off);
     Ok(Consequences {
         text,
         needs_confirm,

@@ -255,11 +255,35 @@ async fn a_new_secret_takes_the_alarm_away() {
 }
 
 #[tokio::test]
+async fn turning_a_provider_off_says_what_stops_and_asks_back() {
+    let (_site, root, id, _links) = linked().await;
+    let off = |confirm| ProviderInput {
+        disabled: true,
+        confirm,
+        ..gitlab()
+    };
+    let told = root.preview_change(&id, &off(false)).await.unwrap();
+    assert!(
+        told.text[0].contains("Git gets nothing for 2 links"),
+        "{told:?}"
+    );
+    refused(
+        root.change_provider(&id, off(false)).await,
+        RefusedKind::Conflict,
+    );
+    assert!(!root.provider(&id).await.unwrap().disabled);
+    assert!(root.change_provider(&id, off(true)).await.unwrap().disabled);
+    let told = root.preview_change(&id, &off(false)).await.unwrap();
+    assert!(!told.needs_confirm, "it is off already");
+}
+
+#[tokio::test]
 async fn what_was_changed_stands_in_the_audit_log() {
     let (site, root, id, _links) = linked().await;
     let change = ProviderInput {
         name: "Git".into(),
         disabled: true,
+        confirm: true,
         ..gitlab()
     };
     root.change_provider(&id, change).await.unwrap();
