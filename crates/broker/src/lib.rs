@@ -20,6 +20,7 @@ mod faults;
 mod flight;
 mod freshness;
 mod handouts;
+mod held;
 pub mod http;
 mod journal;
 mod keys;
