@@ -42,7 +42,7 @@ pub struct ViewedProvider {
 pub struct ViewedLink {
     /// The link.
     pub link: Link,
-    /// Its grants: at most one for each purpose.
+    /// Its grants, at most one for each purpose; in a [`CredentialView`] that for Git alone.
     pub grants: Vec<Grant>,
     /// The patterns of the rules that name it.
     pub rules: Vec<String>,
@@ -194,7 +194,7 @@ macro_rules! links_of_providers {
 pub(crate) const CREDENTIAL_VIEW: &str = concat!(
     links_of_providers!(
         "p.id, p.kind, p.name, p.url, p.api_url, p.git_url, p.narrowing_off_at, p.alarm",
-        ""
+        "AND g.purpose = 'git'"
     ),
     "
      WHERE p.disabled_at IS NULL
@@ -221,7 +221,7 @@ pub(crate) const KEYS_VIEW: &str = "SELECT k.*,
      ORDER BY k.created_at DESC, k.id DESC, u.usage";
 
 impl Store {
-    /// Every enabled provider with a user's links, grants and rules, in one statement: with the
+    /// Every enabled provider with a user's links, their grants for Git and rules, in one statement: with the
     /// look-up of the workspace's token these are the two reads of a credential.
     pub async fn credential_view(&self, user: &UserId) -> Result<CredentialView> {
         let statement = sql(CREDENTIAL_VIEW).bind(user).bind("\n");
