@@ -1,11 +1,12 @@
 //! What a site manager sees of one user: links, keys, workspaces and what happened last. Never a secret.
 
 use forge::AuthStyle;
-use store::{EventFilter, Link, NamedEvent, Provider, User, Workspace};
+use store::{EventFilter, LinkedProvider, NamedEvent, Provider, User, ViewedLink, Workspace};
 
 use crate::{
-    AsSiteManager, Broker, Result, UserId,
+    AsSiteManager, Broker, Refused, Result, UserId,
     diagnose::{Case, Finding, LinkCase, at_provider, of_user, of_workspaces},
+    held::Held,
     keys::kind_of,
     lifetimes,
     users::UserView,
@@ -29,6 +30,9 @@ pub struct Dossier {
     pub user: UserView,
     /// Their links, oldest first.
     pub links: Vec<LinkView>,
+    /// Why Git does not work for them, as far as this server knows: first whether they may sign in, then
+    /// each provider that is offered or linked, then their workspaces. Nothing was asked of a provider.
+    pub findings: Vec<Finding>,
     /// Their working keys, newest first.
     pub keys: Vec<KeyView>,
     /// Their workspaces, newest first, those that are over too; 50 at most.
@@ -103,71 +107,66 @@ impl AsSiteManager {
     /// `not-found`.
     pub async fn dossier(&self, id: &UserId) -> Result<Dossier> {
         let user = self.known(id).await?;
-        let links = self.broker.link_views(&user).await?;
-        let keys = self.broker.key_views(&user).await?;
         let of_user = EventFilter {
             user_id: Some(id.clone()),
             ..EventFilter::default()
         };
-        let events = self.broker.store().events(&of_user, None, SEARCHED).await?;
+        let (held, workspaces, events) = tokio::try_join!(
+            self.broker.held(&user),
+            self.broker.workspaces_seen(&user),
+            async { Ok::<_, Refused>(self.broker.store().events(&of_user, None, SEARCHED).await?) },
+        )?;
         let failures = events.iter().filter(|event| failed(event));
         Ok(Dossier {
             user: UserView::of(&user),
-            links,
-            keys,
-            workspaces: self.broker.workspaces_seen(&user).await?,
+            links: held.link_views()?,
+            findings: self.broker.findings(&user, &held, &workspaces).await?,
+            keys: held.keys,
+            workspaces,
             failures: failures.take(FAILURES).cloned().collect(),
             latest: events.into_iter().take(LATEST).collect(),
         })
     }
 }
 
-impl AsSiteManager {
-    /// Why a user's Git does not work, as far as this server knows: first whether they may sign in, then
-    /// each provider that is offered or linked, then their workspaces. Nothing is asked of a provider.
-    ///
-    /// # Errors
-    /// `not-found`.
-    pub async fn diagnose_user(&self, id: &UserId) -> Result<Vec<Finding>> {
-        let user = self.known(id).await?;
-        let (broker, store) = (&self.broker, self.broker.store());
-        let keys = broker.key_views(&user).await?;
-        let mut links = store.links_of(id).await?;
-        links.retain(|link| link.unlinking_at.is_none());
-        let mut findings: Vec<Finding> = of_user(&user).into_iter().collect();
-        for provider in store.providers().await? {
-            let own = links.extract_if(.., |link| link.provider_id == provider.id);
-            let own: Vec<Link> = own.collect();
-            for link in &own {
-                findings.push(broker.diagnose(&user, &provider, Some(link), &keys).await?);
+impl Broker {
+    /// Why a user's Git does not work, part by part.
+    async fn findings(
+        &self,
+        user: &User,
+        held: &Held,
+        workspaces: &[WorkspaceSeen],
+    ) -> Result<Vec<Finding>> {
+        let mut findings: Vec<Finding> = of_user(user).into_iter().collect();
+        for LinkedProvider { provider, links } in &held.providers {
+            for link in links {
+                findings.push(
+                    self.diagnose(user, provider, Some(link), &held.keys)
+                        .await?,
+                );
             }
-            if own.is_empty() && provider.disabled_at.is_none() {
-                findings.push(broker.diagnose(&user, &provider, None, &keys).await?);
+            if links.is_empty() && provider.disabled_at.is_none() {
+                findings.push(self.diagnose(user, provider, None, &held.keys).await?);
             }
         }
-        findings.push(of_workspaces(&broker.workspaces_seen(&user).await?));
+        findings.push(of_workspaces(workspaces));
         Ok(findings)
     }
-}
 
-impl Broker {
     async fn diagnose(
         &self,
         user: &User,
         provider: &Provider,
-        link: Option<&Link>,
+        link: Option<&ViewedLink>,
         keys: &[KeyView],
     ) -> Result<Finding> {
         let kind = kind_of(provider)?;
-        let grants = match link {
-            Some(link) => self.store().grants_of(&link.id).await?,
-            None => Vec::new(),
-        };
-        let last_failure = match grants.iter().any(|grant| grant.failures > 0) {
+        let failed = |link: &ViewedLink| link.grants.iter().any(|grant| grant.failures > 0);
+        let last_failure = match link.is_some_and(failed) {
             true => self.last_failure(user, provider).await?,
             false => None,
         };
-        let of_link = link.map(|link| link.id.as_str());
+        let of_link = link.map(|viewed| viewed.link.id.as_str());
         // Where there are no accounts, the key is the user's own.
         let has_key = link.is_some() || kind.auth() == AuthStyle::None;
         let key = keys.iter().find(|key| {
@@ -181,9 +180,9 @@ impl Broker {
             user: &user.name,
             provider,
             kind,
-            link: link.map(|link| LinkCase {
-                link,
-                grants: &grants,
+            link: link.map(|viewed| LinkCase {
+                link: &viewed.link,
+                grants: &viewed.grants,
                 last_failure: last_failure.as_deref(),
             }),
             key,

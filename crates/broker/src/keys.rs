@@ -1,12 +1,10 @@
 //! SSH keys: one of each link, or of each user where a provider has no OAuth, and their replacement with overlap.
 
-use std::collections::HashMap;
-
 use forge::{AuthStyle, Kind};
 use secrets::{Algorithm, KeyPair, random_id};
 use store::{
-    KeyId, LinkId, Provider, SshKey, StoreError, Unique, Upload, UploadId, UploadState, User,
-    UserId, Wanted, WantedUpload,
+    KeyId, LinkId, Provider, SshKey, StoreError, Unique, UploadId, UploadState, User, UserId,
+    ViewedKey, Wanted, WantedUpload,
 };
 
 use crate::{AsUser, Broker, Refused, Result, audit::Entry, views::KeyView};
@@ -25,8 +23,7 @@ pub(crate) struct Owner<'a> {
 impl AsUser {
     /// The user's working keys, newest first. Those of providers without OAuth are made at first sight.
     pub async fn keys(&self) -> Result<Vec<KeyView>> {
-        self.broker.make_missing_keys(&self.user.id).await?;
-        self.broker.key_views(&self.user).await
+        Ok(self.broker.held_with_keys(&self.user).await?.keys)
     }
 
     /// Replaces a key. The old one works on until the provider has the new one; where keys are pasted by
@@ -234,30 +231,7 @@ impl Broker {
 
     /// What a user sees of their working keys, newest first.
     pub(crate) async fn key_views(&self, user: &User) -> Result<Vec<KeyView>> {
-        let keys = self.store().keys_of(&user.id).await?;
-        let mut uploads: HashMap<KeyId, Vec<Upload>> = HashMap::new();
-        for upload in self.store().uploads_of_user(&user.id).await? {
-            uploads
-                .entry(upload.key_id.clone())
-                .or_default()
-                .push(upload);
-        }
-        let providers: HashMap<_, _> = self
-            .store()
-            .providers()
-            .await?
-            .into_iter()
-            .map(|provider| (provider.id.clone(), provider))
-            .collect();
-        let title = self.title_for(&user.name);
-        let setting = self.ssh_algorithm().await?;
-        keys.iter()
-            .filter_map(|key| Some((key, providers.get(&key.provider_id)?)))
-            .map(|(key, provider)| {
-                let uploads = uploads.remove(&key.id).unwrap_or_default();
-                view(key, provider, &uploads, (&title, setting))
-            })
-            .collect()
+        Ok(self.held(user).await?.keys)
     }
 }
 
@@ -291,10 +265,10 @@ fn key_entry(action: &'static str, words: String, key: &SshKey) -> Entry {
         .at(&key.provider_id)
 }
 
-fn view(
-    key: &SshKey,
+/// What is shown of a key, whose line ends in `title`, where `setting` is the site's algorithm.
+pub(crate) fn key_view(
+    ViewedKey { key, uploads }: &ViewedKey,
     provider: &Provider,
-    uploads: &[Upload],
     (title, setting): (&str, Algorithm),
 ) -> Result<KeyView> {
     let kind = kind_of(provider)?;

@@ -11,6 +11,7 @@ mod background;
 mod call_in;
 mod callback;
 mod context;
+mod counts;
 mod credential;
 mod devices;
 mod diagnose;
@@ -20,6 +21,7 @@ mod faults;
 mod flight;
 mod freshness;
 mod handouts;
+mod held;
 pub mod http;
 mod journal;
 mod keys;
@@ -149,6 +151,7 @@ struct Inner {
     refreshes: tokens::Refreshes,
     handouts: handouts::Handouts,
     journal: journal::Journal,
+    counts: counts::Kept,
 }
 
 impl Broker {
@@ -167,6 +170,7 @@ impl Broker {
                 refreshes: tokens::Refreshes::new(),
                 handouts: handouts::Handouts::default(),
                 journal: journal::Journal::default(),
+                counts: counts::Kept::default(),
             }),
         }
     }
@@ -190,6 +194,10 @@ impl Broker {
 
     pub(crate) fn journal(&self) -> &journal::Journal {
         &self.inner.journal
+    }
+
+    pub(crate) fn kept_counts(&self) -> &counts::Kept {
+        &self.inner.counts
     }
 
     pub(crate) fn handouts(&self) -> &handouts::Handouts {

@@ -1,13 +1,12 @@
 //! What users see of their links and of the providers they may link.
 
-use std::collections::{HashMap, HashSet};
-
 use forge::{AuthStyle, Narrowing, Purpose};
-use store::{Grant, Link, Provider, User};
+use store::{Grant, Link, LinkedProvider, Provider, User, ViewedLink};
 
 use crate::{
     AsUser, Broker, Result,
     context::site_of,
+    held::Held,
     keys::kind_of,
     rules::rule_address,
     views::{GrantView, KeyView, LinkState, LinkView, OfferedProvider},
@@ -21,41 +20,39 @@ impl AsUser {
 
     /// Every provider that the user may link or has linked, by name.
     pub async fn offered(&self) -> Result<Vec<OfferedProvider>> {
-        let mut links = self.links().await?;
-        let defaults: HashSet<String> = self.default_links().await?;
-        links.sort_by_key(|link| !defaults.contains(&link.id));
-        let mut offered = Vec::new();
-        for provider in self.broker.store().providers().await? {
-            let here = |link: &mut LinkView| link.provider_id == provider.id.as_str();
-            let own: Vec<LinkView> = links.extract_if(.., here).collect();
-            if provider.disabled_at.is_none() || !own.is_empty() {
-                offered.push(offer(provider, own)?);
-            }
-        }
-        Ok(offered)
+        self.broker.held(&self.user).await?.offered()
+    }
+
+    /// The user's working keys as [`AsUser::keys`] has them, and what [`AsUser::offered`] has.
+    pub async fn keys_and_offered(&self) -> Result<(Vec<KeyView>, Vec<OfferedProvider>)> {
+        let held = self.broker.held_with_keys(&self.user).await?;
+        let offered = held.offered()?;
+        Ok((held.keys, offered))
+    }
+}
+
+impl Held {
+    /// What is shown of the links, oldest first.
+    pub(crate) fn link_views(&self) -> Result<Vec<LinkView>> {
+        let links = self.links().into_iter();
+        let view = |(at, link): (&LinkedProvider, _)| view(link, &at.provider, &self.keys);
+        links.map(view).collect()
+    }
+
+    /// Every provider that the user may link or has linked, by name.
+    pub(crate) fn offered(&self) -> Result<Vec<OfferedProvider>> {
+        let offered = self
+            .providers
+            .iter()
+            .filter(|linked| linked.provider.disabled_at.is_none() || !linked.links.is_empty());
+        offered.map(|linked| offer(linked, &self.keys)).collect()
     }
 }
 
 impl Broker {
     /// The links of a user, oldest first.
     pub(crate) async fn link_views(&self, user: &User) -> Result<Vec<LinkView>> {
-        let providers = self.store().providers().await?;
-        let providers: HashMap<_, _> = providers
-            .iter()
-            .map(|provider| (&provider.id, provider))
-            .collect();
-        let keys = self.key_views(user).await?;
-        let mut views = Vec::new();
-        for link in self.store().links_of(&user.id).await? {
-            let Some(provider) = providers.get(&link.provider_id) else {
-                continue;
-            };
-            if link.unlinking_at.is_none() {
-                let grants = self.store().grants_of(&link.id).await?;
-                views.push(view(&link, provider, &grants, &keys)?);
-            }
-        }
-        Ok(views)
+        self.held(user).await?.link_views()
     }
 
     /// One link of a user.
@@ -66,7 +63,8 @@ impl Broker {
     }
 }
 
-fn view(link: &Link, provider: &Provider, grants: &[Grant], keys: &[KeyView]) -> Result<LinkView> {
+fn view(viewed: &ViewedLink, provider: &Provider, keys: &[KeyView]) -> Result<LinkView> {
+    let ViewedLink { link, grants, .. } = viewed;
     let (state, reason) = state(link, provider, grants)?;
     let mine = keys
         .iter()
@@ -130,20 +128,30 @@ fn grant_view(grant: &Grant) -> GrantView {
     }
 }
 
-fn offer(provider: Provider, links: Vec<LinkView>) -> Result<OfferedProvider> {
-    let kind = kind_of(&provider)?;
-    let git = site_of(kind, &provider)?.git;
+fn offer(linked: &LinkedProvider, keys: &[KeyView]) -> Result<OfferedProvider> {
+    let provider = &linked.provider;
+    let kind = kind_of(provider)?;
+    let git = site_of(kind, provider)?.git;
+    let rule_host = git.as_ref().map(rule_address);
+    let mut links: Vec<&ViewedLink> = linked.links.iter().collect();
+    // The link with the bare host's rule answers where nothing else is said.
+    links.sort_by_key(|link| {
+        rule_host
+            .as_ref()
+            .is_none_or(|host| !link.rules.contains(host))
+    });
+    let links = links.into_iter().map(|link| view(link, provider, keys));
     Ok(OfferedProvider {
         id: provider.id.to_string(),
-        name: provider.name,
+        name: provider.name.clone(),
         kind: kind.name().to_owned(),
-        description: provider.description,
-        url: provider.url,
+        description: provider.description.clone(),
+        url: provider.url.clone(),
         linkable: kind.auth() != AuthStyle::None,
         disabled: provider.disabled_at.is_some(),
-        alarm: provider.alarm,
+        alarm: provider.alarm.clone(),
         paste_steps: kind.paste_steps().to_vec(),
-        rule_host: git.as_ref().map(rule_address),
-        links,
+        links: links.collect::<Result<_>>()?,
+        rule_host,
     })
 }

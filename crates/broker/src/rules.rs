@@ -1,14 +1,11 @@
 //! A user's rules: which of their links answers for which host, owner or path.
 
-use std::collections::HashSet;
-
 use secrets::random_id;
-use store::{Link, LinkId, Provider, Rule, RuleId, StoreError, Unique};
+use store::{Link, LinkId, NamedRule, Provider, Rule, RuleId, StoreError, Unique};
 use url::Url;
 
 use crate::{
-    AsUser, ProviderContext, Refused, Result, audit::Entry, context::site_of, keys::kind_of,
-    matching::rule_path, views::RuleView,
+    AsUser, ProviderContext, Refused, Result, audit::Entry, matching::rule_path, views::RuleView,
 };
 
 /// The longest pattern that is kept.
@@ -19,16 +16,9 @@ const MOST_RULES: usize = 200;
 impl AsUser {
     /// The user's rules, by pattern.
     pub async fn rules(&self) -> Result<Vec<RuleView>> {
-        let store = self.broker.store();
-        let links = store.links_of(&self.user.id).await?;
-        let providers = store.providers().await?;
-        let rules = store.rules_of(&self.user.id).await?;
-        let view = |rule: &Rule| {
-            let link = links.iter().find(|link| link.id == rule.link_id)?;
-            let provider = providers.iter().find(|one| one.id == link.provider_id)?;
-            Some(view(rule, link, provider))
-        };
-        Ok(rules.iter().filter_map(view).collect())
+        let rules = self.broker.store().named_rules_of(&self.user.id).await?;
+        let view = |it: &NamedRule| view(&it.rule, &it.login, &it.provider);
+        Ok(rules.iter().map(view).collect())
     }
 
     /// Lets `link` answer for `pattern`: `HOST` (its provider's default), `HOST/OWNER` or `HOST/PATH`,
@@ -63,7 +53,7 @@ impl AsUser {
             return Err(Refused::not_found("link"));
         }
         self.record_rule("rule.add", &rule, &link).await;
-        Ok(view(&rule, &link, &provider.row))
+        Ok(view(&rule, &link.login, &provider.row.name))
     }
 
     /// Removes a rule.
@@ -85,25 +75,6 @@ impl AsUser {
         Ok(())
     }
 
-    /// The links that have a bare host's rule.
-    pub(crate) async fn default_links(&self) -> Result<HashSet<String>> {
-        let rules = self.broker.store().rules_of(&self.user.id).await?;
-        let offered: Vec<String> = self.rule_addresses().await?;
-        let bare = rules
-            .into_iter()
-            .filter(|rule| offered.contains(&rule.pattern));
-        Ok(bare.map(|rule| rule.link_id.to_string()).collect())
-    }
-
-    async fn rule_addresses(&self) -> Result<Vec<String>> {
-        let providers = self.broker.store().providers().await?;
-        let address = |provider: &Provider| {
-            let site = site_of(kind_of(provider).ok()?, provider).ok()?;
-            site.git.as_ref().map(rule_address)
-        };
-        Ok(providers.iter().filter_map(address).collect())
-    }
-
     async fn record_rule(&self, action: &'static str, rule: &Rule, link: &Link) {
         let words = format!("{} for {}", link.login, rule.pattern);
         let entry = Entry::new(action, words)
@@ -123,13 +94,13 @@ pub(crate) fn default_first(links: &mut [&Link], rules: &[Rule], git: Option<&Ur
     links.sort_by_key(|link| !bare(link));
 }
 
-fn view(rule: &Rule, link: &Link, provider: &Provider) -> RuleView {
+fn view(rule: &Rule, login: &str, provider: &str) -> RuleView {
     RuleView {
         id: rule.id.to_string(),
         pattern: rule.pattern.clone(),
-        link: link.id.to_string(),
-        login: link.login.clone(),
-        provider: provider.name.clone(),
+        link: rule.link_id.to_string(),
+        login: login.to_owned(),
+        provider: provider.to_owned(),
         created_at: rule.created_at,
     }
 }

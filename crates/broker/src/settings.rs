@@ -65,29 +65,36 @@ impl AsSiteManager {
         Ok(())
     }
 
-    /// Enabled providers that do not accept `algorithm`, by name, with what their new keys are made of
-    /// instead.
-    pub async fn algorithm_exceptions(&self, algorithm: Algorithm) -> Result<Vec<Exception>> {
-        let mut exceptions = Vec::new();
-        for provider in self.broker.store().providers().await? {
-            let used = choose(kind_of(&provider)?, algorithm)?;
-            if provider.disabled_at.is_none() && used != algorithm {
-                exceptions.push(Exception {
-                    id: provider.id,
-                    provider: provider.name,
-                    used,
-                });
+    /// For each of `algorithms` the enabled providers that do not accept it, by name, with what their new
+    /// keys are made of instead.
+    pub async fn algorithm_exceptions<const N: usize>(
+        &self,
+        algorithms: [Algorithm; N],
+    ) -> Result<[Vec<Exception>; N]> {
+        let mut providers = self.broker.store().providers().await?;
+        providers.retain(|provider| provider.disabled_at.is_none());
+        let mut exceptions = algorithms.map(|_| Vec::new());
+        for (algorithm, exceptions) in algorithms.into_iter().zip(&mut exceptions) {
+            for provider in &providers {
+                let used = choose(kind_of(provider)?, algorithm)?;
+                if used != algorithm {
+                    exceptions.push(Exception {
+                        id: provider.id.clone(),
+                        provider: provider.name.clone(),
+                        used,
+                    });
+                }
             }
         }
         Ok(exceptions)
     }
 
-    /// Working keys by algorithm, each with its name.
+    /// Working keys by algorithm, each with its name, ten seconds old at most.
     pub async fn key_counts(&self) -> Result<Vec<(String, i64)>> {
-        let counts = self.broker.store().count_keys_by_algorithm().await?;
-        Ok(counts
-            .into_iter()
-            .map(|count| (count.algorithm, count.number))
+        let counts = self.broker.counts().await?;
+        let named = counts.algorithms.iter();
+        Ok(named
+            .map(|count| (count.algorithm.clone(), count.number))
             .collect())
     }
 }

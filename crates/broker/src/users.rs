@@ -51,8 +51,8 @@ pub enum Suspended {
 pub(crate) const LONGEST_NAME: usize = 64;
 /// Longest e-mail address, bytes (RFC 5321 section 4.5.3.1).
 const LONGEST_EMAIL: usize = 254;
-/// Users of one page of the list.
-const PAGE: i64 = 200;
+/// Most users of one answer.
+const LARGEST_PAGE: i64 = 200;
 
 impl UserView {
     pub(crate) fn of(user: &User) -> Self {
@@ -121,7 +121,7 @@ impl Broker {
 
     /// Every user for the machine's owner, by name, after the name `after`; 200 at most.
     pub async fn users_as_owner(&self, after: Option<&str>) -> Result<Vec<UserView>> {
-        self.find_users(None, after).await
+        self.find_users(None, after, LARGEST_PAGE).await
     }
 
     async fn named(&self, name: &str) -> Result<User> {
@@ -132,8 +132,14 @@ impl Broker {
         user.ok_or_else(|| Refused::not_found("user"))
     }
 
-    async fn find_users(&self, search: Option<&str>, after: Option<&str>) -> Result<Vec<UserView>> {
-        let found = self.store().users(search, after, PAGE).await?;
+    async fn find_users(
+        &self,
+        search: Option<&str>,
+        after: Option<&str>,
+        limit: i64,
+    ) -> Result<Vec<UserView>> {
+        let limit = limit.clamp(1, LARGEST_PAGE);
+        let found = self.store().users(search, after, limit).await?;
         Ok(found.iter().map(UserView::of).collect())
     }
 
@@ -212,11 +218,16 @@ impl AsUser {
 }
 
 impl AsSiteManager {
-    /// Users whose name or e-mail address contains `search`, by name, after the name `after`;
-    /// 200 at most.
-    pub async fn users(&self, search: Option<&str>, after: Option<&str>) -> Result<Vec<UserView>> {
+    /// Users whose name or e-mail address contains `search`, by name, after the name `after`; `limit` at
+    /// most, and 200 at most.
+    pub async fn users(
+        &self,
+        search: Option<&str>,
+        after: Option<&str>,
+        limit: i64,
+    ) -> Result<Vec<UserView>> {
         let search = search.map(str::trim).filter(|search| !search.is_empty());
-        self.broker.find_users(search, after).await
+        self.broker.find_users(search, after, limit).await
     }
 
     /// Adds a user, who sets their own password by the one-time link.

@@ -10,45 +10,51 @@ use crate::problem::Failure;
 
 /// One embedded file.
 struct Asset {
-    stem: &'static str,
     extension: &'static str,
     content_type: &'static str,
     bytes: &'static [u8],
+    /// Of the bytes, made by the compiler: every page names every file.
+    hash: u64,
 }
 
-const CSS: Asset = Asset {
-    stem: "forgepass",
-    extension: "css",
-    content_type: "text/css; charset=utf-8",
-    bytes: include_bytes!("../assets/forgepass.css"),
-};
+const CSS: Asset = Asset::new(
+    "css",
+    "text/css; charset=utf-8",
+    include_bytes!("../assets/forgepass.css"),
+);
 
-const JS: Asset = Asset {
-    stem: "forgepass",
-    extension: "js",
-    content_type: "text/javascript; charset=utf-8",
-    bytes: include_bytes!("../assets/forgepass.js"),
-};
+const JS: Asset = Asset::new(
+    "js",
+    "text/javascript; charset=utf-8",
+    include_bytes!("../assets/forgepass.js"),
+);
 
-const ICON: Asset = Asset {
-    stem: "forgepass",
-    extension: "svg",
-    content_type: "image/svg+xml",
-    bytes: include_bytes!("../assets/forgepass.svg"),
-};
+const ICON: Asset = Asset::new(
+    "svg",
+    "image/svg+xml",
+    include_bytes!("../assets/forgepass.svg"),
+);
 
 /// Every file, in one list.
 const ASSETS: &[&Asset] = &[&CSS, &JS, &ICON];
 
 impl Asset {
+    const fn new(
+        extension: &'static str,
+        content_type: &'static str,
+        bytes: &'static [u8],
+    ) -> Self {
+        Self {
+            extension,
+            content_type,
+            bytes,
+            hash: fnv1a(bytes),
+        }
+    }
+
     /// The name under `/assets/`: it holds a hash of the content, so it can be kept for ever.
     fn file_name(&self) -> String {
-        format!(
-            "{}-{:016x}.{}",
-            self.stem,
-            fnv1a(self.bytes),
-            self.extension
-        )
+        format!("forgepass-{:016x}.{}", self.hash, self.extension)
     }
 
     fn path(&self) -> String {

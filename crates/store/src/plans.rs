@@ -5,7 +5,7 @@ use sqlx::Row as _;
 use crate::Store;
 use crate::db::Db;
 use crate::links::LINKS_BY_CONDITION;
-use crate::view::CREDENTIAL_VIEW;
+use crate::view::{CREDENTIAL_VIEW, KEYS_VIEW, LINKED_VIEW};
 use crate::workspaces::WORKSPACE_BY_TOKEN;
 
 /// The steps of a statement, as SQLite plans it.
@@ -52,4 +52,20 @@ async fn the_overview_looks_each_links_grant_up_by_an_index() {
     let steps = plan(&store, LINKS_BY_CONDITION).await;
     let by_link = |step: &String| step.starts_with("SEARCH g ") && step.contains("link_id=?");
     assert!(steps.iter().any(by_link), "{steps:?}");
+}
+
+#[tokio::test]
+async fn the_pages_of_a_user_read_nobody_elses_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("forgepass.db").display());
+    let store = Store::open(&url).await.unwrap();
+
+    for text in [LINKED_VIEW, KEYS_VIEW] {
+        let steps = plan(&store, text).await;
+        let by_user = |step: &String| step.starts_with("SEARCH") && step.contains("user_id=?");
+        assert!(steps.iter().any(by_user), "{steps:?}");
+        // The few providers are all shown.
+        let others = |step: &&String| step.starts_with("SCAN") && !step.starts_with("SCAN p");
+        assert_eq!(steps.iter().find(others), None, "{steps:?}");
+    }
 }

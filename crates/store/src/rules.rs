@@ -1,6 +1,6 @@
 //! Which of a user's links answers for which host, owner or path.
 
-use crate::column::row;
+use crate::column::{Columns, FromColumns, row};
 use crate::db::sql;
 use crate::error::Result;
 use crate::{LinkId, RuleId, Store, UserId};
@@ -18,6 +18,27 @@ row! {
         pub pattern: String,
         /// When it was made.
         pub created_at: i64,
+    }
+}
+
+/// A rule with the names of what it names.
+#[derive(Debug, Clone)]
+pub struct NamedRule {
+    /// The rule.
+    pub rule: Rule,
+    /// The login of its link's account.
+    pub login: String,
+    /// The name of its link's provider.
+    pub provider: String,
+}
+
+impl FromColumns for NamedRule {
+    fn from_columns(row: &dyn Columns, _prefix: &str) -> sqlx::Result<Self> {
+        Ok(Self {
+            rule: Rule::from_columns(row, "")?,
+            login: row.text("login")?,
+            provider: row.text("provider_name")?,
+        })
     }
 }
 
@@ -41,6 +62,17 @@ impl Store {
     /// A user's rules, by pattern.
     pub async fn rules_of(&self, user: &UserId) -> Result<Vec<Rule>> {
         let statement = sql("SELECT * FROM rules WHERE user_id = $1 ORDER BY pattern").bind(user);
+        self.db.all(statement).await
+    }
+
+    /// A user's rules with the names of their links and providers, by pattern.
+    pub async fn named_rules_of(&self, user: &UserId) -> Result<Vec<NamedRule>> {
+        let statement = sql("SELECT r.*, l.login, p.name AS provider_name FROM rules r
+             JOIN links l ON l.id = r.link_id
+             JOIN providers p ON p.id = l.provider_id
+             WHERE r.user_id = $1
+             ORDER BY r.pattern")
+        .bind(user);
         self.db.all(statement).await
     }
 

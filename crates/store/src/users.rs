@@ -120,7 +120,7 @@ impl Store {
         let statement = sql(
             r"SELECT * FROM users
               WHERE name > $1
-                AND (lower(name) LIKE $2 ESCAPE '\' OR lower(COALESCE(email, '')) LIKE $2 ESCAPE '\')
+                AND ($2 = '%%' OR lower(name) LIKE $2 ESCAPE '\' OR lower(COALESCE(email, '')) LIKE $2 ESCAPE '\')
               ORDER BY name
               LIMIT $3",
         )

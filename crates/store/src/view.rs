@@ -1,9 +1,11 @@
-//! What a credential needs, in one read.
+//! What a credential needs, and what the pages of a user show, each in one read.
 
 use crate::column::{Column as _, Columns, FromColumns};
 use crate::db::sql;
 use crate::error::Result;
-use crate::{Grant, GrantId, Link, LinkId, ProviderId, Store, UserId};
+use crate::{
+    Grant, GrantId, Link, LinkId, Provider, ProviderId, SshKey, Store, Upload, UploadId, UserId,
+};
 
 /// Every enabled provider, with a user's links there.
 #[derive(Debug, Clone, Default)]
@@ -40,36 +42,95 @@ pub struct ViewedProvider {
 pub struct ViewedLink {
     /// The link.
     pub link: Link,
-    /// Its grants: at most one for each purpose.
+    /// Its grants, at most one for each purpose; in a [`CredentialView`] that for Git alone.
     pub grants: Vec<Grant>,
     /// The patterns of the rules that name it.
     pub rules: Vec<String>,
 }
 
+/// A provider, enabled or not, with a user's links there.
+#[derive(Debug, Clone)]
+pub struct LinkedProvider {
+    /// The provider.
+    pub provider: Provider,
+    /// The user's links there, oldest first, without those being removed.
+    pub links: Vec<ViewedLink>,
+}
+
+/// A working key with its uploads.
+#[derive(Debug, Clone)]
+pub struct ViewedKey {
+    /// The key.
+    pub key: SshKey,
+    /// Its uploads, by usage.
+    pub uploads: Vec<Upload>,
+}
+
+/// A provider that links are gathered under.
+trait Gathers: FromColumns {
+    fn id(&self) -> &ProviderId;
+    fn links(&mut self) -> &mut Vec<ViewedLink>;
+}
+
+impl FromColumns for ViewedProvider {
+    fn from_columns(row: &dyn Columns, _prefix: &str) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: ProviderId::read(row, "id")?,
+            kind: row.text("kind")?,
+            name: row.text("name")?,
+            url: row.text("url")?,
+            api_url: row.text_or_none("api_url")?,
+            git_url: row.text_or_none("git_url")?,
+            narrowing_off_at: row.number_or_none("narrowing_off_at")?,
+            alarm: row.text_or_none("alarm")?,
+            links: Vec::new(),
+        })
+    }
+}
+
+impl Gathers for ViewedProvider {
+    fn id(&self) -> &ProviderId {
+        &self.id
+    }
+
+    fn links(&mut self) -> &mut Vec<ViewedLink> {
+        &mut self.links
+    }
+}
+
+impl FromColumns for LinkedProvider {
+    fn from_columns(row: &dyn Columns, prefix: &str) -> sqlx::Result<Self> {
+        Ok(Self {
+            provider: Provider::from_columns(row, prefix)?,
+            links: Vec::new(),
+        })
+    }
+}
+
+impl Gathers for LinkedProvider {
+    fn id(&self) -> &ProviderId {
+        &self.provider.id
+    }
+
+    fn links(&mut self) -> &mut Vec<ViewedLink> {
+        &mut self.links
+    }
+}
+
 /// One row of the join.
-struct ViewRow {
-    provider: ViewedProvider,
+struct ViewRow<P> {
+    provider: P,
     link: Option<Link>,
     grant: Option<Grant>,
     rules: Vec<String>,
 }
 
-impl FromColumns for ViewRow {
+impl<P: FromColumns> FromColumns for ViewRow<P> {
     fn from_columns(row: &dyn Columns, _prefix: &str) -> sqlx::Result<Self> {
         let link = Option::<LinkId>::read(row, "l_id")?;
         let grant = Option::<GrantId>::read(row, "g_id")?;
         Ok(Self {
-            provider: ViewedProvider {
-                id: ProviderId::read(row, "id")?,
-                kind: row.text("kind")?,
-                name: row.text("provider_name")?,
-                url: row.text("url")?,
-                api_url: row.text_or_none("api_url")?,
-                git_url: row.text_or_none("git_url")?,
-                narrowing_off_at: row.number_or_none("narrowing_off_at")?,
-                alarm: row.text_or_none("alarm")?,
-                links: Vec::new(),
-            },
+            provider: P::from_columns(row, "")?,
             link: link.map(|_| Link::from_columns(row, "l_")).transpose()?,
             grant: grant.map(|_| Grant::from_columns(row, "g_")).transpose()?,
             rules: Option::<Vec<String>>::read(row, "rules")?.unwrap_or_default(),
@@ -77,10 +138,31 @@ impl FromColumns for ViewRow {
     }
 }
 
-/// Its plan is checked in `plans.rs`.
-pub(crate) const CREDENTIAL_VIEW: &str =
-    "SELECT p.id, p.kind, p.name AS provider_name, p.url, p.api_url, p.git_url,
-            p.narrowing_off_at, p.alarm,
+/// One row of the join of keys and uploads.
+struct KeyRow {
+    key: SshKey,
+    upload: Option<Upload>,
+}
+
+impl FromColumns for KeyRow {
+    fn from_columns(row: &dyn Columns, _prefix: &str) -> sqlx::Result<Self> {
+        let upload = Option::<UploadId>::read(row, "u_id")?;
+        Ok(Self {
+            key: SshKey::from_columns(row, "")?,
+            upload: upload
+                .map(|_| Upload::from_columns(row, "u_"))
+                .transpose()?,
+        })
+    }
+}
+
+/// Columns and joins of a user's links, grants and rules at providers `p`; `$grants` says which grants.
+macro_rules! links_of_providers {
+    ($columns:literal, $grants:literal) => {
+        concat!(
+            "SELECT ",
+            $columns,
+            ",
             l.id AS l_id, l.user_id AS l_user_id, l.provider_id AS l_provider_id,
             l.account_id AS l_account_id, l.login AS l_login, l.name AS l_name,
             l.email AS l_email, l.emails AS l_emails, l.noreply AS l_noreply,
@@ -102,47 +184,95 @@ pub(crate) const CREDENTIAL_VIEW: &str =
      FROM providers p
      LEFT JOIN links l
        ON l.provider_id = p.id AND l.user_id = $1 AND l.unlinking_at IS NULL
-     LEFT JOIN grants g ON g.link_id = l.id
+     LEFT JOIN grants g ON g.link_id = l.id ",
+            $grants
+        )
+    };
+}
+
+/// Its plan is checked in `plans.rs`.
+pub(crate) const CREDENTIAL_VIEW: &str = concat!(
+    links_of_providers!(
+        "p.id, p.kind, p.name, p.url, p.api_url, p.git_url, p.narrowing_off_at, p.alarm",
+        "AND g.purpose = 'git'"
+    ),
+    "
      WHERE p.disabled_at IS NULL
-     ORDER BY p.name, l.created_at, l.id, g.purpose";
+     ORDER BY p.name, l.created_at, l.id, g.purpose"
+);
+
+/// Its plan is checked in `plans.rs`.
+pub(crate) const LINKED_VIEW: &str = concat!(
+    links_of_providers!("p.*", ""),
+    "
+     ORDER BY p.name, l.created_at, l.id, g.purpose"
+);
+
+/// Its plan is checked in `plans.rs`.
+pub(crate) const KEYS_VIEW: &str = "SELECT k.*,
+            u.id AS u_id, u.key_id AS u_key_id, u.usage AS u_usage, u.wanted AS u_wanted,
+            u.state AS u_state, u.remote_id AS u_remote_id, u.reason AS u_reason,
+            u.page AS u_page, u.due_at AS u_due_at, u.failures AS u_failures,
+            u.lease_owner AS u_lease_owner, u.lease_until AS u_lease_until,
+            u.seen_at AS u_seen_at, u.expires_at AS u_expires_at, u.version AS u_version
+     FROM ssh_keys k
+     LEFT JOIN uploads u ON u.key_id = k.id
+     WHERE k.user_id = $1 AND k.deleted_at IS NULL
+     ORDER BY k.created_at DESC, k.id DESC, u.usage";
 
 impl Store {
-    /// Every enabled provider with a user's links, grants and rules, in one statement: with the
+    /// Every enabled provider with a user's links, their grants for Git and rules, in one statement: with the
     /// look-up of the workspace's token these are the two reads of a credential.
     pub async fn credential_view(&self, user: &UserId) -> Result<CredentialView> {
         let statement = sql(CREDENTIAL_VIEW).bind(user).bind("\n");
+        let providers = gather(self.db.all(statement).await?);
+        Ok(CredentialView { providers })
+    }
+
+    /// Every provider, by name, with a user's links, grants and rules, in one statement.
+    pub async fn linked_view(&self, user: &UserId) -> Result<Vec<LinkedProvider>> {
+        let statement = sql(LINKED_VIEW).bind(user).bind("\n");
         Ok(gather(self.db.all(statement).await?))
+    }
+
+    /// A user's keys that still work with their uploads, newest first, in one statement.
+    pub async fn keys_view(&self, user: &UserId) -> Result<Vec<ViewedKey>> {
+        let mut viewed: Vec<ViewedKey> = Vec::new();
+        for row in self.db.all::<KeyRow>(sql(KEYS_VIEW).bind(user)).await? {
+            match viewed.last_mut().filter(|last| last.key.id == row.key.id) {
+                Some(last) => last.uploads.extend(row.upload),
+                None => viewed.push(ViewedKey {
+                    key: row.key,
+                    uploads: row.upload.into_iter().collect(),
+                }),
+            }
+        }
+        Ok(viewed)
     }
 }
 
 /// Folds the rows of the join, which come provider by provider and link by link.
-fn gather(rows: Vec<ViewRow>) -> CredentialView {
-    let mut view = CredentialView::default();
+fn gather<P: Gathers>(rows: Vec<ViewRow<P>>) -> Vec<P> {
+    let mut providers: Vec<P> = Vec::new();
     for row in rows {
-        if view
-            .providers
-            .last()
-            .is_none_or(|last| last.id != row.provider.id)
-        {
-            view.providers.push(row.provider);
+        let last = providers.last();
+        if last.is_none_or(|last| last.id() != row.provider.id()) {
+            providers.push(row.provider);
         }
-        let (Some(provider), Some(link)) = (view.providers.last_mut(), row.link) else {
+        let (Some(provider), Some(link)) = (providers.last_mut(), row.link) else {
             continue;
         };
-        if provider
-            .links
-            .last()
-            .is_none_or(|last| last.link.id != link.id)
-        {
-            provider.links.push(ViewedLink {
+        let links = provider.links();
+        if links.last().is_none_or(|last| last.link.id != link.id) {
+            links.push(ViewedLink {
                 link,
                 grants: Vec::new(),
                 rules: row.rules,
             });
         }
-        if let Some(viewed) = provider.links.last_mut() {
+        if let Some(viewed) = links.last_mut() {
             viewed.grants.extend(row.grant);
         }
     }
-    view
+    providers
 }

@@ -102,11 +102,10 @@ impl AsSiteManager {
         Ok(KindView::of(kind, &ours))
     }
 
-    /// Every provider, by name.
+    /// Every provider, by name; its links and keys were counted ten seconds ago at most.
     pub async fn providers(&self) -> Result<Vec<ProviderView>> {
+        let counts = self.broker.counts().await?;
         let rows = self.broker.store().providers().await?;
-        let links = self.broker.store().count_links_by_provider().await?;
-        let keys = self.broker.store().count_keys_by_provider().await?;
         let of = |counts: &[ProviderCount], id: &ProviderId| {
             let count = counts.iter().find(|count| count.provider_id == *id);
             count.map_or(0, |count| count.number)
@@ -114,8 +113,8 @@ impl AsSiteManager {
         rows.into_iter()
             .map(|row| {
                 let in_use = InUse {
-                    links: of(&links, &row.id),
-                    keys: of(&keys, &row.id),
+                    links: of(&counts.links, &row.id),
+                    keys: of(&counts.keys, &row.id),
                 };
                 ProviderView::of(&self.broker, row, in_use)
             })

@@ -8,8 +8,8 @@ use crate::stage::{GITLAB, OVER, Stage, linked, refusal};
 /// What is said of ann at the one provider.
 async fn finding(stage: &Stage) -> Finding {
     let manager = stage.ann.site_manager().unwrap();
-    let findings = manager.diagnose_user(&stage.ann.user().id).await.unwrap();
-    let about = findings.into_iter().find(|it| it.about == "Forge");
+    let dossier = manager.dossier(&stage.ann.user().id).await.unwrap();
+    let about = dossier.findings.into_iter().find(|it| it.about == "Forge");
     about.unwrap()
 }
 

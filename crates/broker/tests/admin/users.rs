@@ -167,15 +167,15 @@ async fn users_are_found_by_name_and_address() {
         found.into_iter().map(|user| user.name).collect()
     };
     assert_eq!(
-        names(root.users(None, None).await.unwrap()),
+        names(root.users(None, None, 9).await.unwrap()),
         ["ann", "bob", "root"]
     );
     assert_eq!(
-        names(root.users(Some("example.org"), None).await.unwrap()),
+        names(root.users(Some("example.org"), None, 9).await.unwrap()),
         ["bob"]
     );
     assert_eq!(
-        names(root.users(Some("  "), Some("ann")).await.unwrap()),
+        names(root.users(Some("  "), Some("ann"), 9).await.unwrap()),
         ["bob", "root"]
     );
 }

@@ -22,6 +22,9 @@ pub(super) struct Asked {
     after: Option<String>,
 }
 
+/// Users of one answer.
+const PAGE: i64 = 200;
+
 /// Users by name, 200 at most.
 #[utoipa::path(
     get, path = "/users", tag = tag::MANAGE, operation_id = "users", params(Asked),
@@ -32,7 +35,7 @@ pub(super) async fn list(
     Query(asked): Query<Asked>,
 ) -> Answer<Vec<api::User>> {
     let users = manager
-        .users(asked.search.as_deref(), asked.after.as_deref())
+        .users(asked.search.as_deref(), asked.after.as_deref(), PAGE)
         .await?;
     Ok(Json(users.into_iter().map(views::user).collect()))
 }

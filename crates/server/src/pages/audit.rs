@@ -10,7 +10,7 @@ use url::form_urlencoded;
 use super::{Answer, Frame, show, text};
 
 /// Events of one page.
-const PAGE: i64 = 100;
+const PAGE: i64 = 50;
 
 #[derive(Template)]
 #[template(path = "audit.html")]

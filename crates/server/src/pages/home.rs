@@ -32,8 +32,7 @@ const LINKED_ACCOUNTS: &str = "/preferences/linked-accounts";
 
 /// `GET /`.
 pub async fn page(State(app): State<App>, user: AsUser, frame: Frame) -> Answer {
-    let offered = user.offered().await?;
-    let workspaces = user.workspaces().await?;
+    let (offered, workspaces) = tokio::try_join!(user.offered(), user.workspaces())?;
     let next = next_step(&app, &offered, &workspaces, user.user().role);
     let links = offered
         .into_iter()

@@ -24,11 +24,12 @@ struct LinkedAccountsPage {
 
 impl LinkedAccountsPage {
     async fn of(user: &AsUser, frame: Frame) -> Result<Self, Failure> {
+        let (providers, rules) = tokio::try_join!(user.offered(), user.rules())?;
         Ok(Self {
             frame,
             fault: None,
-            providers: user.offered().await?,
-            rules: user.rules().await?,
+            providers,
+            rules,
             entered: NewRule::default(),
             manager: user.site_manager().is_ok(),
         })

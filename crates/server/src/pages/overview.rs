@@ -26,8 +26,11 @@ pub async fn manage(_manager: AsSiteManager) -> Answer {
 
 /// `GET /manage/overview`.
 pub async fn page(manager: AsSiteManager, frame: Frame) -> Answer {
-    let (providers, counts) = (manager.providers().await?, manager.key_counts().await?);
-    let overview = manager.overview().await?;
+    let (providers, counts, overview) = tokio::try_join!(
+        manager.providers(),
+        manager.key_counts(),
+        manager.overview(),
+    )?;
     let alarms = providers
         .iter()
         .filter(|provider| matches!(provider.health, Health::Alarm | Health::Away))

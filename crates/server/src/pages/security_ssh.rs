@@ -32,16 +32,18 @@ struct Choice {
 
 /// `GET /manage/admin/security/ssh`.
 pub async fn page(manager: AsSiteManager, frame: Frame) -> Answer {
-    let mut choices = Vec::new();
-    for algorithm in SSH_ALGORITHMS {
-        let id = algorithm.as_str();
-        choices.push(Choice {
-            id,
-            hint: hint(id),
-            exceptions: manager.algorithm_exceptions(algorithm).await?,
-        });
-    }
-    let algorithm = manager.ssh_algorithm().await?.as_str();
+    let (exceptions, algorithm, counts) = tokio::try_join!(
+        manager.algorithm_exceptions(SSH_ALGORITHMS),
+        manager.ssh_algorithm(),
+        manager.key_counts(),
+    )?;
+    let choices = SSH_ALGORITHMS.iter().zip(exceptions);
+    let choices = choices.map(|(algorithm, exceptions)| Choice {
+        id: algorithm.as_str(),
+        hint: hint(algorithm.as_str()),
+        exceptions,
+    });
+    let (choices, algorithm) = (choices.collect::<Vec<_>>(), algorithm.as_str());
     let in_force = choices.iter().find(|choice| choice.id == algorithm);
     show(&SecuritySshPage {
         frame,
@@ -50,7 +52,7 @@ pub async fn page(manager: AsSiteManager, frame: Frame) -> Answer {
         exceptions: in_force.map_or_else(Vec::new, |choice| choice.exceptions.clone()),
         choices,
         kinds: manager.kinds()?,
-        counts: manager.key_counts().await?,
+        counts,
     })
 }
 

@@ -27,7 +27,7 @@ struct SignInPage {
 
 /// `GET /preferences/sign-in`.
 pub async fn page(user: AsUser, frame: Frame) -> Answer {
-    let (sessions, tokens) = (user.sessions().await?, user.api_tokens().await?);
+    let (sessions, tokens) = tokio::try_join!(user.sessions(), user.api_tokens())?;
     let page = SignInPage {
         frame,
         fault: None,
@@ -64,7 +64,7 @@ pub async fn add_token(user: AsUser, frame: Frame, Form(form): Form<NewToken>) -
     let status = fault
         .as_ref()
         .map_or(StatusCode::OK, |failure| failure.status);
-    let (sessions, tokens) = (user.sessions().await?, user.api_tokens().await?);
+    let (sessions, tokens) = tokio::try_join!(user.sessions(), user.api_tokens())?;
     show_as(
         status,
         &SignInPage {

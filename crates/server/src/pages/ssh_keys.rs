@@ -27,8 +27,8 @@ struct KeyGroup {
 
 /// `GET /preferences/ssh-keys`. Keys of kinds without OAuth are made at the first view.
 pub async fn page(user: AsUser, frame: Frame) -> Answer {
-    let keys = user.keys().await?;
-    let groups = grouped(keys, &user.offered().await?);
+    let (keys, offered) = user.keys_and_offered().await?;
+    let groups = grouped(keys, &offered);
     show(&SshKeysPage { frame, groups })
 }
 

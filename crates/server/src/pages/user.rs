@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::Path;
-use broker::{AsSiteManager, Dossier, Finding, UserId};
+use broker::{AsSiteManager, Dossier, UserId};
 use url::form_urlencoded;
 
 use super::{Answer, Frame, show};
@@ -12,8 +12,6 @@ use super::{Answer, Frame, show};
 struct UserPage {
     frame: Frame,
     dossier: Dossier,
-    /// Why Git does not work for this user, part by part.
-    findings: Vec<Finding>,
     /// Every event of this user, as an address.
     audit: String,
     /// Whether it is the viewer's own account, which cannot be suspended.
@@ -24,14 +22,12 @@ struct UserPage {
 pub async fn page(manager: AsSiteManager, frame: Frame, Path(id): Path<String>) -> Answer {
     let id = UserId(id);
     let dossier = manager.dossier(&id).await?;
-    let findings = manager.diagnose_user(&id).await?;
     let viewer = frame.viewer().map(|viewer| viewer.name.as_str());
     let is_own = viewer == Some(dossier.user.name.as_str());
     show(&UserPage {
         frame,
         audit: audit(&dossier.user.name),
         dossier,
-        findings,
         is_own,
     })
 }

@@ -19,8 +19,9 @@ pub const ROLES: &[&str] = &["member", "auditor", "site-manager"];
 
 const USERS: &str = "/manage/users";
 
-/// Users that one answer of the broker holds; as many means there may be more.
-const PAGE: usize = 200;
+/// Users of one page; as many means there may be more. Each has three forms, so more of them would be slow to
+/// make and to read.
+const PAGE: i64 = 50;
 
 #[derive(Template)]
 #[template(path = "users.html")]
@@ -56,8 +57,10 @@ pub struct NewUser {
 impl UsersPage {
     async fn of(manager: &AsSiteManager, frame: Frame, asked: Asked) -> Result<Self, Failure> {
         let after = text::filled(&asked.after);
-        let users = manager.users(Some(&asked.search), after.as_deref()).await?;
-        let next = users.last().filter(|_| users.len() >= PAGE).map(|last| {
+        let search = Some(asked.search.as_str());
+        let users = manager.users(search, after.as_deref(), PAGE).await?;
+        let is_full = i64::try_from(users.len()).is_ok_and(|count| count >= PAGE);
+        let next = users.last().filter(|_| is_full).map(|last| {
             let mut query = form_urlencoded::Serializer::new(String::new());
             query
                 .append_pair("search", &asked.search)

@@ -4,6 +4,17 @@ use store::*;
 
 use super::fixtures::*;
 use super::support::on_every_database;
+use super::uploads::wanted;
+
+/// The working keys of a user, each with the usages of its uploads.
+async fn keys(database: &Store, user: &UserId) -> Vec<(String, Vec<String>)> {
+    let viewed = database.keys_view(user).await.unwrap();
+    let usages = |viewed: ViewedKey| viewed.uploads.into_iter().map(|it| it.usage).collect();
+    viewed
+        .into_iter()
+        .map(|viewed| (viewed.key.id.to_string(), usages(viewed)))
+        .collect()
+}
 
 fn shape(view: &CredentialView) -> Vec<(String, Vec<(String, usize)>)> {
     let links = |provider: &ViewedProvider| {
@@ -40,7 +51,8 @@ on_every_database! {
         }
 
         let view = database.credential_view(&has.ann).await.unwrap();
-        let links = vec![("100".to_owned(), 2), ("200".to_owned(), 0)];
+        // What manages keys is not even read.
+        let links = vec![("100".to_owned(), 1), ("200".to_owned(), 0)];
         let expected = [("another".to_owned(), vec![]), ("hub".to_owned(), links)];
         assert_eq!(shape(&view), expected);
         let linked = &view.providers[1].links[0];
@@ -57,9 +69,46 @@ on_every_database! {
         assert_eq!(shape(&view), expected);
     }
 
+    async fn pages_show_providers_that_are_off_and_whole_rows(database: Database) {
+        let has = linked(&database).await;
+        let stranger = has.ben;
+        let disabled = Provider { disabled_at: Some(NOW), ..provider("off") };
+        database.add_provider(&disabled).await.unwrap();
+        let newer = Link { created_at: NOW + 1, ..link(&has.ann, &has.provider, "200") };
+        database.add_link(&newer).await.unwrap();
+
+        let view = database.linked_view(&has.ann).await.unwrap();
+        let stored = database.providers().await.unwrap();
+        let seen: Vec<_> = view.iter().map(|it| format!("{:?}", it.provider)).collect();
+        let stored: Vec<_> = stored.iter().map(|it| format!("{it:?}")).collect();
+        assert_eq!(seen, stored);
+        let accounts: Vec<_> = view[0].links.iter().map(|it| &*it.link.account_id).collect();
+        assert_eq!((accounts, view[0].links[0].grants.len()), (vec!["100", "200"], 1));
+        let view = database.linked_view(&stranger).await.unwrap();
+        assert!(view.len() == 2 && view.iter().all(|it| it.links.is_empty()));
+    }
+
+    async fn pages_show_working_keys_with_their_uploads(database: Database) {
+        let has = linked(&database).await;
+        let stranger = has.ben;
+        database.put_upload(&wanted(&has.key, "signing")).await.unwrap();
+        database.put_upload(&wanted(&has.key, "auth")).await.unwrap();
+        let mut newer = key("two", &has.ann, &has.provider, None);
+        newer.created_at = NOW + 1;
+        database.add_key(&newer).await.unwrap();
+
+        let both = vec!["auth".to_owned(), "signing".to_owned()];
+        let expected = [("key_two".to_owned(), vec![]), ("key_one".to_owned(), both)];
+        assert_eq!(keys(&database, &has.ann).await, expected);
+        assert!(database.keys_view(&stranger).await.unwrap().is_empty());
+        database.delete_key(&has.ann, &has.key, NOW + 9).await.unwrap();
+        assert_eq!(keys(&database, &has.ann).await, expected[..1]);
+    }
+
     async fn a_link_being_removed_is_not_shown(database: Database) {
         let has = linked(&database).await;
         database.begin_unlink(&has.ann, &has.link, NOW).await.unwrap();
+        assert!(database.linked_view(&has.ann).await.unwrap()[0].links.is_empty());
 
         let view = database.credential_view(&has.ann).await.unwrap();
         assert_eq!(shape(&view), [("hub".to_owned(), vec![])]);

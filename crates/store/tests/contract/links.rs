@@ -112,6 +112,10 @@ on_every_database! {
         assert!(matches!(error, StoreError::Duplicate(Unique::RulePattern)), "{error:?}");
         assert_eq!(database.rules_of(&has.ann).await.unwrap()[0].pattern, rule.pattern);
         assert!(database.rules_of(&stranger).await.unwrap().is_empty());
+        let named = database.named_rules_of(&has.ann).await.unwrap();
+        let named: Vec<_> = named.iter().map(|it| (&it.rule.id, &*it.login, &*it.provider)).collect();
+        assert_eq!(named, [(&rule.id, "100-login", "hub")]);
+        assert!(database.named_rules_of(&stranger).await.unwrap().is_empty());
         assert!(!database.remove_rule(&stranger, &rule.id).await.unwrap());
         assert!(database.remove_rule(&has.ann, &rule.id).await.unwrap());
         assert!(database.rules_of(&has.ann).await.unwrap().is_empty());
