@@ -283,7 +283,7 @@ async fn host_keys_that_a_test_read_are_pinned_once_they_are_ticked() {
     let tick = format!("name=\"pin\" value=\"{key}\" form=\"settings\"");
     assert!(tested.contains(&tick), "{tested}");
     assert!(
-        !tested.contains("checked"),
+        !tested.contains(&format!("{tick} checked")),
         "nobody but a person trusts a key"
     );
 
@@ -296,4 +296,42 @@ async fn host_keys_that_a_test_read_are_pinned_once_they_are_ticked() {
     let again = format!("/manage/admin/git-oauth/{id}/test");
     let pinned = ann.post(&again, &[]).await.text;
     assert!(pinned.contains("pinned already") && !pinned.contains("name=\"pin\""));
+}
+
+#[tokio::test]
+async fn home_says_that_a_linked_provider_is_turned_off() {
+    let stage = Stage::new(GITLAB).await;
+    let mut ann = stage.site.signed_in("ann", Role::SiteManager).await;
+    let id = stage.register(&mut ann, "gitlab").await;
+    let url = stage.begin(&mut ann, &id).await;
+    stage.approve(&mut ann, &url).await;
+    let script = stage.site.script("ann").await;
+    script
+        .post("/api/v1/workspaces", &serde_json::json!({"name": "box"}))
+        .await;
+    let home = ann.get("/").await.text;
+    assert!(
+        home.contains("All is set") && home.contains("Linked"),
+        "{home}"
+    );
+
+    let fields = stage.fields(None);
+    let mut form = without(&fields, &["do", "client_id", "client_secret"]);
+    let page = format!("/manage/admin/git-oauth/{id}");
+    let client = ann.get(&page).await.text;
+    let client = client.split("name=\"client_id\" value=\"").nth(1).unwrap();
+    let client = client.split('"').next().unwrap().to_owned();
+    form.extend([
+        ("kind", "gitlab"),
+        ("client_id", client.as_str()),
+        ("disabled", "yes"),
+    ]);
+    let asked = ann.post(&page, &form).await;
+    assert_eq!(asked.status, StatusCode::CONFLICT, "it asks back first");
+    form.push(("confirm", "yes"));
+    let saved = ann.post(&page, &form).await;
+    assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.text);
+    let home = ann.get("/").await.text;
+    assert!(home.contains("Git gets nothing for Forge until"), "{home}");
+    assert!(!home.contains("badge good"), "{home}");
 }

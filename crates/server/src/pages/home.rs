@@ -16,7 +16,8 @@ struct HomePage {
     frame: Frame,
     name: String,
     next: NextStep,
-    links: Vec<LinkView>,
+    /// Each with the state to show.
+    links: Vec<(&'static str, LinkView)>,
     workspaces: Vec<WorkspaceView>,
 }
 
@@ -34,15 +35,19 @@ const LINKED_ACCOUNTS: &str = "/preferences/linked-accounts";
 pub async fn page(State(app): State<App>, user: AsUser, frame: Frame) -> Answer {
     let (offered, workspaces) = tokio::try_join!(user.offered(), user.workspaces())?;
     let next = next_step(&app, &offered, &workspaces, user.user().role);
-    let links = offered
-        .into_iter()
-        .flat_map(|provider| provider.links)
-        .collect();
+    let links = offered.into_iter().flat_map(|provider| {
+        let state = move |link: &LinkView| match provider.disabled {
+            true => "off",
+            false => link.state.as_str(),
+        };
+        let links = provider.links.into_iter();
+        links.map(move |link| (state(&link), link))
+    });
     show(&HomePage {
         frame,
         name: user.user().name,
         next,
-        links,
+        links: links.collect(),
         workspaces,
     })
 }
@@ -62,7 +67,8 @@ fn next_step(
         return add_provider(role);
     }
     let links = || offered.iter().flat_map(|provider| &provider.links);
-    if let Some(step) = links().find_map(mend) {
+    let on = offered.iter().filter(|provider| !provider.disabled);
+    if let Some(step) = on.flat_map(|provider| &provider.links).find_map(mend) {
         return step;
     }
     if links().next().is_none() && offered.iter().any(|provider| provider.linkable) {
@@ -82,6 +88,18 @@ fn next_step(
                 "Run this in the workspace, then approve it here.",
             )
         };
+    }
+    if let Some(off) = offered
+        .iter()
+        .find(|one| one.disabled && !one.links.is_empty())
+    {
+        return NextStep::new(
+            "A provider is turned off",
+            format!(
+                "Git gets nothing for {} until a site manager turns it on again.",
+                off.name
+            ),
+        );
     }
     NextStep::new(
         "All is set",
