@@ -228,7 +228,7 @@ async fn azure_repos_gets_rsa_3072_whatever_the_setting_says() {
         "{}",
         keys[0].public_key
     );
-    assert!(keys[0].reason.as_ref().unwrap().contains("rsa-3072"));
+    assert!(keys[0].reason.as_ref().unwrap().contains("RSA 3072"));
     stage
         .forge
         .accept_key_by_hand("ann", &keys[0].public_key)
