@@ -10,8 +10,10 @@ mod clone;
 mod figures;
 mod helper;
 mod load;
+mod pages;
 mod server;
 mod start;
+mod yardstick;
 
 pub use figures::{Figures, Line};
 
@@ -28,14 +30,17 @@ pub enum Subject {
     Start,
     /// A clone of 100 MiB beside one with a token typed by hand.
     Clone,
+    /// Every page of the console at 10,000 users beside a bare page.
+    Pages,
 }
 
-const ALL: [Subject; 5] = [
+const ALL: [Subject; 6] = [
     Subject::Start,
     Subject::Helper,
     Subject::Server,
     Subject::Agent,
     Subject::Clone,
+    Subject::Pages,
 ];
 
 /// Measures `subjects` (all of them where none is named) and prints a table.
@@ -56,6 +61,7 @@ pub fn run(subjects: &[Subject]) -> Result<()> {
             Subject::Agent => agent::measure(&demo)?,
             Subject::Start => start::measure(&mut demo)?,
             Subject::Clone => clone::measure(&demo)?,
+            Subject::Pages => pages::measure(&demo)?,
         });
     }
     println!(

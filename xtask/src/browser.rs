@@ -83,6 +83,13 @@ impl Browser {
         self.go(Method::POST, form.action.clone(), Some(fields))
     }
 
+    /// What it sends `host` as `Cookie`, where it keeps something for it.
+    pub fn cookies(&self, host: &str) -> Option<String> {
+        let kept = self.cookies.get(host)?.iter();
+        let pairs: Vec<String> = kept.map(|(k, v)| format!("{k}={v}")).collect();
+        Some(pairs.join("; "))
+    }
+
     fn go(
         &mut self,
         method: Method,
@@ -124,9 +131,8 @@ impl Browser {
         fields: Option<&[(String, String)]>,
     ) -> Result<Response<ureq::Body>> {
         let mut request = Request::builder().method(method).uri(url.as_str());
-        if let Some(cookies) = url.host_str().and_then(|host| self.cookies.get(host)) {
-            let pairs: Vec<String> = cookies.iter().map(|(k, v)| format!("{k}={v}")).collect();
-            request = request.header("cookie", pairs.join("; "));
+        if let Some(cookies) = url.host_str().and_then(|host| self.cookies(host)) {
+            request = request.header("cookie", cookies);
         }
         if method == Method::POST {
             // What a browser tells a server about the page that holds the form.

@@ -230,7 +230,15 @@ impl World {
         let email = format!("{name}@example.com");
         let user = json!({ "name": name, "email": email, "role": "member" });
         let invitation = self.manage.post("/api/v1/users", &user)?;
-        let page = browser.open(text(&invitation, "url")?)?;
+        self.follow_invitation(name, text(&invitation, "url")?, browser)
+    }
+
+    /// Sets the password of `name` by their one-time link, which signs their browser in.
+    ///
+    /// # Errors
+    /// When a step is refused.
+    pub fn follow_invitation(&self, name: &str, url: &str, browser: &mut Browser) -> Result<()> {
+        let page = browser.open(url)?;
         let password = format!("{name}: a long enough pass phrase");
         let form = page.form("/invitation")?;
         let home = browser.submit(&form, &[("password", &password), ("confirm", &password)])?;

@@ -33,15 +33,40 @@ pub(super) fn rate(address: &str, request: &str, time: Duration) -> Result<f64> 
     Ok(total as f64 / begun.elapsed().as_secs_f64())
 }
 
+/// One open connection, on which requests follow one another.
+pub(super) struct Connection {
+    writer: TcpStream,
+    reader: BufReader<TcpStream>,
+}
+
+impl Connection {
+    /// Connects to `address`, `host:port`.
+    ///
+    /// # Errors
+    /// When nobody listens there.
+    pub(super) fn open(address: &str) -> Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        let writer = stream.try_clone()?;
+        let reader = BufReader::new(stream);
+        Ok(Self { writer, reader })
+    }
+
+    /// Sends `request` (a whole HTTP/1.1 request) and reads the answer to its end.
+    ///
+    /// # Errors
+    /// When the answer is not 200.
+    pub(super) fn ask(&mut self, request: &str) -> Result<()> {
+        self.writer.write_all(request.as_bytes())?;
+        read_answer(&mut self.reader)
+    }
+}
+
 fn one_connection(address: &str, request: &str, end: Instant) -> Result<u64> {
-    let stream = TcpStream::connect(address)?;
-    stream.set_nodelay(true)?;
-    let mut writer = stream.try_clone()?;
-    let mut reader = BufReader::new(stream);
+    let mut connection = Connection::open(address)?;
     let mut count = 0;
     while Instant::now() < end {
-        writer.write_all(request.as_bytes())?;
-        read_answer(&mut reader)?;
+        connection.ask(request)?;
         count += 1;
     }
     Ok(count)

@@ -1,32 +1,19 @@
 //! `POST /api/v1/credential` beside a bare handler that reads one row of SQLite.
 
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::json;
 
-use super::{Line, load};
+use super::{Line, load, yardstick::Bare};
 use crate::demo::Demo;
-use crate::world::line_with;
-use crate::{shell, workspace::Workspace};
+use crate::workspace::Workspace;
 
 const TURNS: usize = 5;
 const TURN: Duration = Duration::from_secs(2);
 
-/// The bare handler, ended when dropped.
-struct Bare(Child);
-
-impl Drop for Bare {
-    fn drop(&mut self) {
-        // It may have ended by itself; either way it is gone.
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
 pub(super) fn measure(demo: &Demo) -> Result<Vec<Line>> {
-    let (bare, bare_address) = start_bare()?;
+    let bare = Bare::start()?;
     let host = demo.providers[0]
         .forge
         .url()
@@ -44,11 +31,11 @@ pub(super) fn measure(demo: &Demo) -> Result<Vec<Line>> {
         &body,
         &identity(&demo.workspace)?,
     );
-    let bare_request = request(&bare_address, "/", &body, "");
+    let bare_request = request(&bare.address, "/", &body, "");
     let (mut ours, mut yardstick) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {
         ours.push(load::rate(&ours_address, &ours_request, TURN)?);
-        yardstick.push(load::rate(&bare_address, &bare_request, TURN)?);
+        yardstick.push(load::rate(&bare.address, &bare_request, TURN)?);
     }
     drop(bare);
     Ok(vec![Line {
@@ -75,27 +62,6 @@ fn request(host: &str, path: &str, body: &str, headers: &str) -> String {
          content-length: {}\r\n\r\n{body}",
         body.len()
     )
-}
-
-fn start_bare() -> Result<(Bare, String)> {
-    let mut cargo = Command::new(shell::variable("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(shell::root());
-    cargo.args([
-        "build",
-        "--quiet",
-        "--release",
-        "--package=store",
-        "--example=bare",
-    ]);
-    shell::run(&mut cargo)?;
-    let program = shell::target().join("release/examples/bare");
-    let mut bare = Command::new(program).stdout(Stdio::piped()).spawn()?;
-    let output = bare
-        .stdout
-        .take()
-        .context("the bare handler has no output")?;
-    let (address, _) = line_with(output, |line| Some(line.trim().to_owned()))?;
-    Ok((Bare(bare), address))
 }
 
 fn median(mut figures: Vec<f64>) -> f64 {
