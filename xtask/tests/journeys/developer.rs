@@ -197,7 +197,10 @@ fn sign_a_workspace_in(scene: &Scene<'_>) {
     ann.follow(button("Approve"));
     ann.sees(&["Approved."]);
     asking.finish().unwrap();
-    ann.follow(menu("Workspaces"));
+    if ann.hand == Hand::WithoutScript {
+        ann.follow(menu("Workspaces"));
+    }
+    // The script looks again by itself.
     ann.sees(&["laptop", "no credential yet"]);
 }
 

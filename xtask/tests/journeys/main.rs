@@ -8,6 +8,7 @@ mod developer;
 mod keyboard;
 mod manager;
 mod person;
+mod twice;
 mod visible;
 
 use person::Hand;

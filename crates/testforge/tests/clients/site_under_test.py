@@ -134,11 +134,13 @@ class Site:
         assert cloned.returncode == 0, cloned.stderr
         with open(f"{folder}/large", "wb") as file:
             file.write(os.urandom(3 * 1024 * 1024))
+        # Over HTTP/2, curl 7.88 at times asks Git for more of a chunked body after its end, and both wait for ever.
+        chunked = ("-c", "http.version=HTTP/1.1")
         for step in (("add", "."), ("commit", "--quiet", "-m", "Large"), ("push", "--quiet")):
-            result = self.run("git", "-C", folder, *step, **environment)
+            result = self.run("git", *chunked, "-C", folder, *step, **environment)
             assert result.returncode == 0, f"{step}: {result.stderr}"
-        # Once more as old clients do it: HTTP/1.1 with a chunked body.
-        old = ("-c", "http.version=HTTP/1.1", "-c", "http.postBuffer=65536")
+        # Once more as old clients do it, with smaller pieces.
+        old = (*chunked, "-c", "http.postBuffer=65536")
         result = self.run("git", *old, "-C", folder, "push", "origin", "HEAD:again", **environment)
         assert result.returncode == 0, result.stderr
 
