@@ -14,9 +14,9 @@ const KEPT_S: i64 = 10;
 /// Fewer rows than this are counted anew for each page: that is quick, and what was just done is seen at once.
 const LARGE: i64 = 5_000;
 /// Length of an hour, seconds.
-const HOUR_S: i64 = 3600;
+pub(crate) const HOUR_S: i64 = 3600;
 /// Hours of events that are counted, the one that runs included.
-const HOURS: i64 = 24;
+pub(crate) const HOURS: i64 = 24;
 
 /// What was counted, and when.
 pub(crate) struct Counts {

@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 
 use store::{HourCount, LinkCondition, UploadState};
 
-use crate::{AsSiteManager, ProviderId, Result};
-
-/// Length of an hour, seconds.
-const HOUR_S: i64 = 3600;
-/// Hours of the overview, the one that runs included.
-const HOURS: i64 = 24;
+use crate::{
+    AsSiteManager, ProviderId, Result,
+    counts::{HOUR_S, HOURS},
+};
 
 /// The site in numbers.
 #[derive(Debug, Clone)]

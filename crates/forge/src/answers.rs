@@ -113,12 +113,3 @@ impl fmt::Display for Probe {
             .map_or(Ok(()), |version| write!(f, " {version}"))
     }
 }
-
-/// Where a forge's SSH server listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SshSettings {
-    /// `host:port`; none where SSH is switched off.
-    pub address: Option<String>,
-    /// SHA-256 fingerprint of its host key, such as `SHA256:…`, where told in that form.
-    pub fingerprint: Option<String>,
-}

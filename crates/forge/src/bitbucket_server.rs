@@ -10,7 +10,7 @@ use url::Url;
 use crate::{
     Account, Auth, AuthStyle, Body, Call, Client, Defaults, Email, GuideStep, Kind, Minted,
     MintedId, Narrowing, OAuth1, OAuth2, Ours, Probe, Purpose, Refusal, RemoteKey, Reply, Site,
-    SshSettings, Step, Usage,
+    Step, Usage,
     call::{child, gone, id_segment, key_blob, under},
     known_hosts::host_for,
     oauth1::problem,
@@ -318,18 +318,6 @@ impl Kind for BitbucketServer {
         let url = under(&site.api, "api/1.0/application-properties");
         Some(Call::new(Method::GET, url, read).auth(Auth::None))
     }
-
-    fn ssh_settings(&self, site: &Site) -> Option<Call<SshSettings>> {
-        let read = |reply: Reply| {
-            let body: Value = accepted(reply)?.json()?;
-            Ok(Step::Done(ssh_settings(&body)))
-        };
-        Some(Call::new(
-            Method::GET,
-            under(&site.api, "ssh/latest/settings"),
-            read,
-        ))
-    }
 }
 
 const BITBUCKET_CLOUD: &str = "bitbucket.org is Bitbucket Cloud, which has no application links and does not let an application add SSH keys: choose the kind `other-git` for it and paste your key at https://bitbucket.org/account/settings/ssh-keys/";
@@ -531,24 +519,6 @@ fn probe_oauth2(url: Url, probe: Probe) -> Call<Probe> {
         _ => Ok(Step::Done(probe)),
     };
     Call::new(Method::GET, url, read).auth(Auth::None)
-}
-
-fn ssh_settings(body: &Value) -> SshSettings {
-    let enabled = body.get("enabled").and_then(Value::as_bool) == Some(true);
-    let base = body
-        .get("baseUrl")
-        .and_then(Value::as_str)
-        .and_then(|url| Url::parse(url).ok());
-    let address = base.and_then(|url| {
-        let port = url.port().unwrap_or(22);
-        Some(format!("{}:{port}", url.host_str()?))
-    });
-    let print = body.pointer("/fingerprint/value").and_then(Value::as_str);
-    let is_sha256 = |print: &&str| print.starts_with("SHA256:");
-    SshSettings {
-        address: address.filter(|_| enabled),
-        fingerprint: print.filter(is_sha256).map(str::to_owned),
-    }
 }
 
 /// The reply if it is a success. An OAuth 1.0a problem counts first, whatever else the body says.

@@ -6,8 +6,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::{
-    Account, Call, Client, Minted, MintedId, OAuth1, OAuth2, Probe, RemoteKey, SshSettings, Tokens,
-    call::under,
+    Account, Call, Client, Minted, MintedId, OAuth1, OAuth2, Probe, RemoteKey, Tokens, call::under,
 };
 
 /// One forge software, such as GitLab; a [`Site`] is one installation of it.
@@ -176,11 +175,6 @@ pub trait Kind: Sync {
 
     /// Asks, without any authentication, whether this software answers at this site.
     fn probe(&self, _site: &Site) -> Option<Call<Probe>> {
-        None
-    }
-
-    /// Asks where its SSH server listens and which host key it has, where the forge tells.
-    fn ssh_settings(&self, _site: &Site) -> Option<Call<SshSettings>> {
         None
     }
 }

@@ -18,9 +18,7 @@ mod oauth2;
 mod other_git;
 mod refusal;
 
-pub use answers::{
-    Account, Client, Email, Minted, MintedId, Probe, RemoteKey, SshSettings, Tokens,
-};
+pub use answers::{Account, Client, Email, Minted, MintedId, Probe, RemoteKey, Tokens};
 pub use call::{Auth, Body, Call, Reply, Step};
 pub use kind::{
     AuthStyle, Defaults, GuideStep, Kind, Narrowing, Ours, Purpose, Site, UnknownWord, Usage,

@@ -5,8 +5,7 @@ mod common;
 
 use common::{LAPTOP, OURS, client, form, header, json, kind, play, read, refuses, site, url};
 use forge::{
-    Account, AuthStyle, Call, Email, Kind, Narrowing, Purpose, Refusal, RemoteKey, Site,
-    SshSettings, Usage,
+    Account, AuthStyle, Call, Email, Kind, Narrowing, Purpose, Refusal, RemoteKey, Site, Usage,
 };
 use serde_json::json;
 
@@ -304,24 +303,4 @@ fn probes_the_software_and_for_oauth2_its_provider() {
         let refusal = read(v1().probe(&own()).unwrap(), other).unwrap_err();
         assert!(matches!(refusal, Refusal::Shape(_)), "{other}");
     }
-}
-
-#[test]
-fn reads_where_ssh_listens() {
-    let settings = || v2().ssh_settings(&own()).unwrap();
-    assert_eq!(
-        read(settings(), "bitbucket-server/ssh-settings").unwrap(),
-        SshSettings {
-            address: Some("code.example.com:7999".into()),
-            fingerprint: Some("SHA256:ohD8VZEXGWo6Ez8GSEJQ9WpafgLFsOfLOtGGQCQo6Og".into()),
-        }
-    );
-    let off = SshSettings {
-        address: None,
-        fingerprint: None,
-    };
-    assert_eq!(
-        read(settings(), "bitbucket-server/ssh-disabled").unwrap(),
-        off
-    );
 }

@@ -34,7 +34,7 @@ fn calls(kind: &dyn Kind, site: &Site) -> (String, Vec<String>) {
     }
     let ann = account("101", "ann");
     let token = "secret-token".into();
-    note!(kind.whoami(site), kind.probe(site), kind.ssh_settings(site));
+    note!(kind.whoami(site), kind.probe(site));
     note!(
         kind.revoke(site, &client(), &token),
         kind.mint(site, &ann, "forgepass", 30)

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use broker::Role;
 use common::{
     Answer, Browser,
-    stage::{GITLAB, Stage, add, provider_id},
+    stage::{GITLAB, LINKED_ACCOUNTS, Stage, add, provider_id},
 };
 use testforge::{AppSpec, Endpoint, Fault, Shape};
 
@@ -334,4 +334,22 @@ async fn home_says_that_a_linked_provider_is_turned_off() {
     let home = ann.get("/").await.text;
     assert!(home.contains("Git gets nothing for Forge until"), "{home}");
     assert!(!home.contains("badge good"), "{home}");
+}
+
+#[tokio::test]
+async fn a_key_on_its_way_is_marked_to_be_looked_at_again() {
+    for (fails, state) in [(9, "Being uploaded"), (0, "At the provider")] {
+        let stage = Stage::new(GITLAB).await;
+        let mut ann = stage.site.signed_in("ann", Role::SiteManager).await;
+        let id = stage.register(&mut ann, "gitlab").await;
+        let (key, fault) = (Endpoint::AddKey, Fault::ServerError);
+        stage.forge.fail_times(key, fault, fails);
+        let url = stage.begin(&mut ann, &id).await;
+        stage.approve(&mut ann, &url).await;
+        for page in [LINKED_ACCOUNTS, "/preferences/ssh-keys"] {
+            let shown = ann.get(page).await.text;
+            assert!(shown.contains(state), "{shown}");
+            assert_eq!(shown.contains(" data-live"), fails > 0, "{shown}");
+        }
+    }
 }
