@@ -338,7 +338,7 @@ async fn home_says_that_a_linked_provider_is_turned_off() {
 
 #[tokio::test]
 async fn a_key_on_its_way_is_marked_to_be_looked_at_again() {
-    for (fails, state) in [(9, "Being uploaded"), (0, "At the provider")] {
+    for (fails, state) in [(9, "Not known"), (0, "At the provider")] {
         let stage = Stage::new(GITLAB).await;
         let mut ann = stage.site.signed_in("ann", Role::SiteManager).await;
         let id = stage.register(&mut ann, "gitlab").await;
